@@ -1,0 +1,79 @@
+#pragma once
+// Files: mapped for reading; written whole or not at all.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace trit {
+
+using Path = std::filesystem::path;
+
+// A file mapped read-only. Movable; unmaps at the end. Throws Error naming the file when it is
+// missing, no regular file, or cannot be mapped. An empty file gives an empty span.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  explicit MappedFile(const Path& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const Path& path() const { return path_; }
+
+ private:
+  Path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// The whole file as text. Throws Error naming the file when it is missing or larger than max_bytes.
+std::string read_text(const Path& path, size_t max_bytes = size_t{1} << 30);
+
+// Writes to a temporary name beside `path`; commit() syncs it to disk and renames it into place.
+// Without commit() the temporary file is removed. A failed write (full disk) throws Error with
+// exit code 1 and leaves an existing `path` as it was.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const Path& path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+  void write(const void* data, size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  uint64_t position() const { return position_; }  // bytes written so far
+  // Zero bytes up to the next multiple of `alignment`.
+  void pad_to(size_t alignment);
+  void commit();
+
+ private:
+  Path path_, temporary_;
+  std::FILE* file_ = nullptr;
+  uint64_t position_ = 0;
+};
+
+// AtomicFile in one call.
+void write_text(const Path& path, std::string_view text);
+
+// The same for a directory of files: fill `path()`, then commit() syncs every file in it and renames
+// the directory to its final name; an older directory of that name is replaced only then.
+// Without commit() everything is removed.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(const Path& target);
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+  ~AtomicDirectory();
+  const Path& path() const { return temporary_; }
+  void commit();
+
+ private:
+  Path target_, temporary_;
+  bool committed_ = false;
+};
+
+}  // namespace trit
