@@ -1,11 +1,12 @@
 #pragma once
-// Errors by tier. Bad input throws trit::Error with what, where and a hint; it is caught once, in the
-// CLI's main. A broken invariant is TRIT_CHECK and aborts. Kernels do neither.
+// Errors by tier. Bad input throws trit::Error with what, where and a hint; it is caught once, in
+// the CLI's main. A broken invariant is TRIT_CHECK and aborts. Kernels do neither.
 
 #include <fmt/format.h>
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace trit {
@@ -38,7 +39,8 @@ template <class... Args>
 // Prints the broken condition to stderr and aborts.
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
 
-// `text` as it may be shown inside an error: one line, control bytes escaped, at most 80 bytes.
+// `text` as it may be shown inside an error: at most 80 characters of one line of ASCII; other bytes
+// and the backslash as \xHH, "..." where it was cut.
 std::string printable(std::string_view text);
 
 }  // namespace trit

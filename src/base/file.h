@@ -14,7 +14,8 @@ namespace trit {
 using Path = std::filesystem::path;
 
 // A file mapped read-only. Movable; unmaps at the end. Throws Error naming the file when it is
-// missing, no regular file, or cannot be mapped. An empty file gives an empty span.
+// missing, no regular file, or cannot be mapped. An empty file gives an empty span. The file must
+// not be cut while it is mapped: reading past its new end raises SIGBUS.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -31,12 +32,14 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// The whole file as text. Throws Error naming the file when it is missing or larger than max_bytes.
+// The whole file as text. Throws Error naming the file when it is missing, no regular file, or larger
+// than max_bytes.
 std::string read_text(const Path& path, size_t max_bytes = size_t{1} << 30);
 
-// Writes to a temporary name beside `path`; commit() syncs it to disk and renames it into place.
-// Without commit() the temporary file is removed. A failed write (full disk) throws Error with
-// exit code 1 and leaves an existing `path` as it was.
+// Writes to ".<name>.tmp-<pid>" beside `path`; commit() syncs it to disk and renames it into place.
+// Without commit() the temporary file is removed; those of killed processes go when the same path is
+// written again. A failed write (full disk) throws Error with exit code 1 and leaves an existing
+// `path` as it was. One process writes a path (of a file or a directory) once at a time.
 class AtomicFile {
  public:
   explicit AtomicFile(const Path& path);
@@ -59,9 +62,12 @@ class AtomicFile {
 // AtomicFile in one call.
 void write_text(const Path& path, std::string_view text);
 
-// The same for a directory of files: fill `path()`, then commit() syncs every file in it and renames
-// the directory to its final name; an older directory of that name is replaced only then.
-// Without commit() everything is removed.
+// The same for a directory of files: fill `path()`, then commit() syncs all that is in it and puts
+// the directory in its place. An older directory of that name is exchanged for it in one step, so
+// that at every moment one of them stands there whole. On a file system that cannot exchange, the
+// old one is called ".<name>.old" for a moment; when the process dies in that moment, the next
+// AtomicDirectory for the target puts it back. Parent directories are created. Without commit()
+// everything is removed.
 class AtomicDirectory {
  public:
   explicit AtomicDirectory(const Path& target);

@@ -12,8 +12,8 @@ namespace trit {
 
 class Progress {
  public:
-  // `total` units of work; 0 when it is not known.
-  Progress(std::string_view title, uint64_t total);
+  // `total` units of work, 0 when it is not known; a resumed job has `done` of them behind it.
+  Progress(std::string_view title, uint64_t total, uint64_t done = 0);
   ~Progress();  // ends the line
   // `done` units are done; `note` stands at the end of the line ("loss 3.21  1.2k tok/s").
   void update(uint64_t done, std::string_view note = {});
@@ -23,7 +23,7 @@ class Progress {
  private:
   void draw(std::string_view note);
   std::string title_, note_;
-  uint64_t total_, done_ = 0;
+  uint64_t total_, first_, done_;
   double last_draw_ = -1e9;
   bool terminal_, open_ = true;
   Timer timer_;

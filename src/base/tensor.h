@@ -36,8 +36,8 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(size_t count)
-      : data_(static_cast<T*>(::operator new(count * sizeof(T) + 64, kAlign))), size_(count) {}
-  // All bytes zero.
+      : data_(static_cast<T*>(::operator new(bytes_for(count), kAlign))), size_(count) {}
+  // Every element is T{}.
   static Buffer zeros(size_t count) {
     Buffer buffer(count);
     for (size_t i = 0; i < count; ++i) buffer[i] = T{};
@@ -55,6 +55,11 @@ class Buffer {
 
  private:
   static constexpr std::align_val_t kAlign{64};
+  // A vector register past the last element may be read.
+  static size_t bytes_for(size_t count) {
+    if (count > (SIZE_MAX - 64) / sizeof(T)) throw std::bad_array_new_length();
+    return count * sizeof(T) + 64;
+  }
   struct Free {
     void operator()(T* p) const { ::operator delete(p, kAlign); }
   };

@@ -1,0 +1,44 @@
+# A thin front for the CMake presets; CONTRIBUTING.md says more.
+MODEL  ?= $(firstword $(wildcard models/*.gguf))
+PROMPT ?= Once upon a time
+PREFIX ?= /usr/local
+JOBS   := $(shell nproc)
+RUN    = build/release/trit run $(MODEL) "$(PROMPT)"
+
+.PHONY: help packages build run test format asan tsan install clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+packages:
+	@tools/install_packages.sh
+
+build: packages build-release  ## build/release/trit, after installing the Debian packages that are missing
+
+run: build  ## build, then stream a story (PROMPT="...", MODEL=file.gguf)
+	@$(RUN)
+
+test: packages  ## format, include direction, both compilers, all tests
+	tools/check_format.sh
+	tools/check_layers.py
+	@$(MAKE) --no-print-directory build-release build-clang
+	ctest --preset release -j $(JOBS)
+
+format: packages  ## let clang-format rewrite the sources
+	tools/check_format.sh --fix
+
+asan: packages build-asan  ## all tests under the address and undefined behaviour sanitizers
+	ctest --preset asan -j $(JOBS)
+
+tsan: packages build-tsan  ## all tests under the thread sanitizer
+	ctest --preset tsan -j $(JOBS)
+
+install: build  ## program, library and headers to PREFIX (/usr/local); honours DESTDIR
+	cmake --install build/release --prefix $(PREFIX)
+
+clean:  ## remove build/
+	rm -rf build
+
+build-%:
+	@cmake --preset $* --log-level=WARNING >/dev/null
+	cmake --build --preset $*

@@ -1,0 +1,92 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace trit {
+namespace {
+
+// A file descriptor that closes itself.
+class OpenFile {
+ public:
+  // Nonblocking, so that opening a pipe that nobody writes cannot hang.
+  explicit OpenFile(const Path& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    if (fd_ < 0) bad_input("{}: cannot open: {}", path.string(), std::strerror(errno));
+    if (fstat(fd_, &status_) != 0) {
+      const int error = errno;
+      close(fd_);
+      failure("{}: cannot read: {}", path.string(), std::strerror(error));
+    }
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  ~OpenFile() { close(fd_); }
+  int fd() const { return fd_; }
+  bool is_regular() const { return S_ISREG(status_.st_mode); }
+  size_t size() const { return static_cast<size_t>(status_.st_size); }
+
+ private:
+  int fd_;
+  struct stat status_ {};
+};
+
+void require_regular(const OpenFile& file, const Path& path) {
+  if (!file.is_regular()) bad_input("{}: not a regular file", path.string());
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const Path& path) : path_(path) {
+  const OpenFile file(path);
+  require_regular(file, path);
+  if (file.size() == 0) return;  // mmap refuses an empty mapping
+  void* data = mmap(nullptr, file.size(), PROT_READ, MAP_PRIVATE, file.fd(), 0);
+  if (data == MAP_FAILED) failure("{}: cannot map: {}", path.string(), std::strerror(errno));
+  data_ = static_cast<const std::byte*>(data);
+  size_ = file.size();
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::string read_text(const Path& path, size_t max_bytes) {
+  const OpenFile file(path);
+  require_regular(file, path);
+  if (file.size() > max_bytes) {
+    bad_input("{}: {} bytes long, expected at most {}", path.string(), file.size(), max_bytes);
+  }
+  std::string text(file.size(), '\0');
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t got = read(file.fd(), text.data() + done, text.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) failure("{}: cannot read: {}", path.string(), std::strerror(errno));
+    if (got == 0) break;  // the file was cut while we read
+    done += static_cast<size_t>(got);
+  }
+  text.resize(done);
+  return text;
+}
+
+}  // namespace trit

@@ -1,0 +1,176 @@
+#include "base/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "base/cpu_count.h"
+#include "base/error.h"
+
+namespace trit {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+// Waiting spins this long before it sleeps: the gap between two loops of a model's layer is shorter,
+// and waking a sleeping thread takes about as long.
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Returns a value of `word` that differs from `old`.
+uint32_t wait_for_change(const std::atomic<uint32_t>& word, uint32_t old) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+  while (std::chrono::steady_clock::now() < deadline) {
+    for (int i = 0; i < 32; ++i) {
+      if (const uint32_t value = word.load(std::memory_order_acquire); value != old) return value;
+      pause();
+    }
+  }
+  uint32_t value = old;
+  while ((value = word.load(std::memory_order_acquire)) == old) word.wait(old);
+  return value;
+}
+
+thread_local bool inside_body = false;
+
+void run_serially(int64_t count, const std::function<void(int64_t)>& body) {
+  for (int64_t i = 0; i < count; ++i) body(i);
+}
+
+// Workers enter a loop through a gate: the caller opens it, works itself, shuts it when no index is
+// left, and waits only for the workers that are inside. A worker that the system did not schedule in
+// time finds the gate shut and delays nobody.
+class ThreadPool {
+ public:
+  void run(int64_t count, int threads, const std::function<void(int64_t)>& body) {
+    const std::lock_guard turn(callers_);
+    for (; workers_ < threads - 1; ++workers_) std::thread([this] { worker_loop(); }).detach();
+    body_ = &body;
+    count_ = count;
+    seats_.store(threads - 1, std::memory_order_relaxed);
+    next_.store(0, std::memory_order_relaxed);
+    error_ = nullptr;
+    failed_.store(false, std::memory_order_relaxed);
+
+    gate_.store(0, std::memory_order_release);
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+    work();
+    uint32_t gate = gate_.fetch_or(kShut, std::memory_order_acq_rel) | kShut;
+    while (gate != kShut) gate = wait_for_change(gate_, gate);
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  static constexpr uint32_t kShut = uint32_t{1} << 31;  // the bits below count workers inside
+
+  void worker_loop() {
+    for (uint32_t seen = 0;;) {
+      seen = wait_for_change(round_, seen);
+      if (!enter()) continue;
+      if (seats_.fetch_sub(1, std::memory_order_relaxed) > 0) work();
+      leave();
+    }
+  }
+
+  bool enter() {
+    uint32_t gate = gate_.load(std::memory_order_relaxed);
+    while ((gate & kShut) == 0) {
+      if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
+    }
+    return false;
+  }
+
+  void leave() {
+    if (gate_.fetch_sub(1, std::memory_order_release) == (kShut | 1)) gate_.notify_all();
+  }
+
+  // Takes indices until none is left.
+  void work() {
+    inside_body = true;
+    try {
+      for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) (*body_)(i);
+    } catch (...) {
+      next_.store(count_, std::memory_order_relaxed);
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
+  }
+
+  std::mutex callers_;
+  int workers_ = 0;
+  const std::function<void(int64_t)>* body_ = nullptr;
+  int64_t count_ = 0;
+  std::exception_ptr error_;
+  std::atomic<bool> failed_ = false;
+  std::atomic<int> seats_ =
+      0;  // workers that may still join; the pool may hold more than asked for
+  alignas(64) std::atomic<int64_t> next_ = 0;
+  alignas(64) std::atomic<uint32_t> gate_ = kShut;
+  alignas(64) std::atomic<uint32_t> round_ = 0;
+};
+
+// Never destroyed: the detached workers sleep in it until the process ends.
+ThreadPool& pool() {
+  static auto* const instance = new ThreadPool;
+  return *instance;
+}
+
+int initial_thread_count() {
+  const char* setting = std::getenv("TRIT_THREADS");
+  if (setting == nullptr || *setting == '\0') return std::min(available_cpus(), kMaxThreads);
+  const std::string_view text = setting;
+  int count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc{} || end != text.data() + text.size() || count < 1 ||
+      count > kMaxThreads) {
+    bad_input("TRIT_THREADS is \"{}\", expected 1 to {}", printable(text), kMaxThreads);
+  }
+  return count;
+}
+
+std::atomic<int> chosen_count = 0;  // 0: not yet asked for
+
+}  // namespace
+
+int thread_count() {
+  if (const int count = chosen_count.load(std::memory_order_relaxed); count > 0) return count;
+  static const int initial = initial_thread_count();
+  return initial;
+}
+
+void set_thread_count(int count) {
+  if (count < 1 || count > kMaxThreads) {
+    bad_input("thread count is {}, expected 1 to {}", count, kMaxThreads);
+  }
+  chosen_count.store(count, std::memory_order_relaxed);
+}
+
+void parallel_for(int64_t count, const std::function<void(int64_t)>& body) {
+  if (count <= 1 || inside_body) return run_serially(count, body);
+  const int threads = static_cast<int>(std::min<int64_t>(count, thread_count()));
+  if (threads == 1) return run_serially(count, body);
+  struct Inside {
+    ~Inside() { inside_body = false; }
+  } inside;
+  pool().run(count, threads, body);
+}
+
+void parallel_ranges(int64_t total, int64_t grain,
+                     const std::function<void(int64_t, int64_t)>& body) {
+  TRIT_CHECK(grain > 0);
+  const int64_t pieces = total / grain + (total % grain != 0);
+  parallel_for(pieces, [&](int64_t i) { body(i * grain, std::min(total, (i + 1) * grain)); });
+}
+
+}  // namespace trit

@@ -1,0 +1,78 @@
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "cli/commands.h"
+#include "kernels/kernels.h"
+
+namespace {
+
+constexpr const char* kAbout =
+    "trit trains, converts, runs and compares 1.58-bit language models (BitNet b1.58: every weight "
+    "is\n"
+    "-1, 0 or +1, activations are 8 bits) beside the full-precision LLaMA they are measured "
+    "against.";
+
+constexpr const char* kExamples = R"(
+Examples:
+  trit run models/NAME.gguf "Once upon a time"
+  trit tokenizer train stories.jsonl.zst --vocab-size 4096 --out tok
+  trit data build stories.jsonl.zst --tokenizer tok --out data
+  trit train --data data --out run --preset mini --steps 2000
+  trit convert run/checkpoint model.gguf
+  trit compare --data data --out comparison --preset micro --steps 500
+Each command has its own --help.
+
+Environment:
+  TRIT_THREADS   threads to use (default: the CPUs this process may run on)
+  TRIT_ISA       kernels to use: scalar, avx2 or avx512vnni (default: the best the machine runs)
+)";
+
+int report(const std::string& message, trit::ExitCode code) {
+  std::fprintf(stderr, "trit: %s\n", message.c_str());
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App program(kAbout, "trit");
+  program.footer(kExamples);
+  program.require_subcommand(1);
+  program.set_version_flag("--version", "trit " TRIT_VERSION);
+  program
+      .add_option_function<int>(
+          "--threads", [](const int& count) { trit::set_thread_count(count); },
+          "threads to use; default: the CPUs this process may run on")
+      ->check(CLI::Range(1, 1024));
+  program.fallthrough();
+  trit::add_run_command(program);
+  trit::add_tokenizer_command(program);
+  trit::add_data_command(program);
+  trit::add_train_command(program);
+  trit::add_convert_command(program);
+  trit::add_perplexity_command(program);
+  trit::add_compare_command(program);
+  trit::add_completion_command(program);
+  trit::add_man_command(program);
+  try {
+    program.parse(argc, argv);
+    return 0;
+  } catch (const CLI::RuntimeError& stop) {
+    return stop.get_exit_code();
+  } catch (const CLI::Success& help) {
+    return program.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return report(std::string(error.what()) + " (see trit --help)", trit::ExitCode::kBadInput);
+  } catch (const trit::Error& error) {
+    return report(error.what(), error.code());
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", trit::ExitCode::kFailure);
+  } catch (const std::exception& error) {
+    return report(error.what(), trit::ExitCode::kFailure);
+  }
+}

@@ -1,0 +1,29 @@
+#pragma once
+// Options are structs, one per command: a default and a comment on each field, and one visit() that
+// names them all; here it makes the command-line flags.
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <type_traits>
+
+namespace trit {
+
+// visit(name, field, help) -> --name.
+class FlagVisitor {
+ public:
+  explicit FlagVisitor(CLI::App& app) : app_(app) {}
+  template <class T>
+  void operator()(const std::string& name, T& field, const std::string& help) {
+    if constexpr (std::is_same_v<T, bool>) {
+      app_.add_flag("--" + name, field, help);
+    } else {
+      app_.add_option("--" + name, field, help)->capture_default_str();
+    }
+  }
+
+ private:
+  CLI::App& app_;
+};
+
+}  // namespace trit

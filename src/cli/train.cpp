@@ -1,0 +1,104 @@
+// trit train: a model from a dataset.
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "base/timer.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/train_progress.h"
+#include "train/run.h"
+
+namespace trit {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  trit train --data data --out run --preset mini --steps 2000
+  trit train --data data --out baseline --family llama --preset mini --steps 2000
+  trit train --resume run
+Ctrl-C saves and stops; --resume goes on, with bit for bit the weights of a run that was never stopped.
+)";
+
+struct Options {
+  RunOptions run;
+  std::string resume;
+  bool json = false;
+};
+
+void run(const Options& options) {
+  const bool resume = !options.resume.empty();
+  const RunOptions settings = resume ? read_run_options(options.resume) : options.run;
+  catch_interrupts();
+  const RunReport report = train_with_progress(settings, resume);
+  if (options.json) {
+    const OrderedJson json = {{"steps", report.steps},
+                              {"finished", report.finished},
+                              {"parameters", report.parameters},
+                              {"linear_parameters", report.linear_parameters},
+                              {"loss", report.loss},
+                              {"valid_loss", report.valid_loss},
+                              {"valid_perplexity", std::exp(report.valid_loss)},
+                              {"seconds", report.seconds},
+                              {"tokens_per_second", report.tokens_per_second},
+                              {"peak_memory_bytes", peak_memory()}};
+    fmt::print("{}\n", json.dump(2));
+  } else {
+    fmt::print("{}: step {} of {}, loss {:.4f}", settings.out, report.steps, settings.steps,
+               report.loss);
+    if (report.valid_loss > 0) {
+      fmt::print(", held-out loss {:.4f} (perplexity {:.2f})", report.valid_loss,
+                 std::exp(report.valid_loss));
+    }
+    fmt::print(", {} tok/s, {} at most\n", human_count(report.tokens_per_second),
+               human_bytes(static_cast<double>(peak_memory())));
+  }
+  if (!report.finished) {
+    fmt::print(stderr, "stopped and saved; go on with: trit train --resume {}\n", settings.out);
+    throw CLI::RuntimeError(kInterruptedExit);
+  }
+}
+
+}  // namespace
+
+RunReport train_with_progress(const RunOptions& settings, bool resume) {
+  std::unique_ptr<Progress> progress;
+  int64_t first = 0;
+  Timer timer;
+  double held_out = 0;
+  return train(settings, resume,
+               [&](const StepReport& step, int64_t total, std::optional<double> valid_loss) {
+                 if (!progress) {
+                   progress = std::make_unique<Progress>("training " + settings.family,
+                                                         static_cast<uint64_t>(total));
+                   first = step.step - 1;
+                 }
+                 if (valid_loss) held_out = *valid_loss;
+                 std::string note = fmt::format("loss {:.3f}", step.loss);
+                 if (held_out > 0) note += fmt::format(" held-out {:.3f}", held_out);
+                 const double done = static_cast<double>((step.step - first) * step.tokens);
+                 note +=
+                     fmt::format("  {} tok/s", human_count(done / std::max(1e-9, timer.seconds())));
+                 progress->update(static_cast<uint64_t>(step.step), note);
+                 return !interrupted();
+               });
+}
+
+void add_train_command(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand("train", "train a model from scratch");
+  command->footer(kExamples);
+  options->run.visit(FlagVisitor(*command));
+  command->add_option("--resume", options->resume,
+                      "run directory to go on with; all other options come from it");
+  command->add_flag("--json", options->json, "print the result as JSON");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace trit

@@ -1,0 +1,11 @@
+#pragma once
+// Training with a progress bar.
+
+#include "train/run.h"
+
+namespace trit {
+
+// train() with loss, tokens per second and the time left on stderr; stops when interrupted().
+RunReport train_with_progress(const RunOptions& settings, bool resume);
+
+}  // namespace trit

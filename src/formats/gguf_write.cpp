@@ -1,0 +1,109 @@
+#include <algorithm>
+
+#include "formats/gguf_layout.h"
+
+namespace trit {
+namespace {
+
+template <class T>
+void put(AtomicFile& file, const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    put(file, uint64_t{value.size()});
+    file.write(value);
+  } else {
+    file.write(&value, sizeof value);
+  }
+}
+
+template <class T>
+void put_items(AtomicFile& file, const std::vector<T>& items) {
+  put(file, uint64_t{items.size()});
+  for (size_t i = 0; i < items.size(); ++i) put<T>(file, items[i]);
+}
+
+void put_value(AtomicFile& file, const GgufValue& value) {
+  put(file, static_cast<uint32_t>(value.index()));
+  const auto* array = std::get_if<GgufArray>(&value);
+  if (array == nullptr) {
+    return std::visit(
+        [&]<class T>(const T& held) {
+          if constexpr (!std::is_same_v<T, GgufArray>) put(file, held);
+        },
+        value);
+  }
+  put(file, static_cast<uint32_t>(array->index()));
+  std::visit(
+      [&]<class Items>(const Items& items) {
+        if constexpr (!std::is_same_v<Items, std::monostate>) put_items(file, items);
+      },
+      *array);
+}
+
+void put_tensor_entry(AtomicFile& file, const GgufTensor& tensor, uint64_t offset) {
+  put(file, tensor.name);
+  put(file, static_cast<uint32_t>(tensor.shape.size()));
+  for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size) put(file, *size);
+  put(file, tensor.type);
+  put(file, offset);
+}
+
+}  // namespace
+
+void GgufWriter::set(std::string_view key, GgufValue value) {
+  const auto place = std::ranges::find(metadata_, key, &std::pair<std::string, GgufValue>::first);
+  if (place != metadata_.end()) {
+    place->second = std::move(value);
+  } else {
+    metadata_.emplace_back(key, std::move(value));
+  }
+}
+
+void GgufWriter::add_tensor(std::string name, GgmlType type, Shape shape,
+                            std::span<const std::byte> data) {
+  const std::string where = fmt::format("tensor '{}'", printable(name));
+  if (name.size() > kGgufMaxNameBytes) {
+    bad_input("{}: its name has {} bytes; at most {} are possible", where, name.size(),
+              kGgufMaxNameBytes);
+  }
+  if (!tensor_names_.insert(name).second) bad_input("{}: the name is taken", where);
+  if (shape.size() > kGgufMaxDimensions) {
+    bad_input("{}: it has {} dimensions; at most {} are possible", where, shape.size(),
+              kGgufMaxDimensions);
+  }
+  const uint64_t bytes = ggml_bytes(type, shape, where);
+  if (data.size() != bytes) {
+    bad_input("{}: its data has {} bytes; {} of shape {} needs {}", where, data.size(),
+              to_string(type), to_string(shape), bytes);
+  }
+  tensors_.push_back({std::move(name), type, std::move(shape), data});
+}
+
+void GgufWriter::write(const Path& path) const {
+  const auto key =
+      std::ranges::find(metadata_, kGgufAlignmentKey, &std::pair<std::string, GgufValue>::first);
+  const uint64_t alignment =
+      gguf_alignment(key == metadata_.end() ? nullptr : &key->second, path.string());
+  AtomicFile file(path);
+  put(file, kGgufMagic);
+  put(file, kGgufVersion);
+  put(file, uint64_t{tensors_.size()});
+  put(file, uint64_t{metadata_.size()});
+  for (const auto& [name, value] : metadata_) {
+    put(file, name);
+    put_value(file, value);
+  }
+  uint64_t offset = 0;
+  for (const GgufTensor& tensor : tensors_) {
+    put_tensor_entry(file, tensor, offset);
+    offset += (tensor.data.size() + alignment - 1) / alignment * alignment;
+  }
+  // The last tensor is padded as well: some readers take the data as whole blocks.
+  file.pad_to(alignment);
+  for (const GgufTensor& tensor : tensors_) {
+    file.write(tensor.data.data(), tensor.data.size());
+    file.pad_to(alignment);
+  }
+  file.commit();
+}
+
+}  // namespace trit

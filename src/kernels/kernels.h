@@ -1,0 +1,112 @@
+#pragma once
+// Every raw computation of the model, one row each: its formula, its shapes, and a function pointer
+// per instruction set. Kernels take pointers and sizes, never fail, start no threads and hold no state.
+//
+// The scalar kernels are the specification. Integer results are exact, hence equal everywhere. Float
+// rows are written once over vectors of 16 lanes (cpu/float_rows.h) with a fixed order of summation
+// and no contraction to FMA, so every instruction set returns the same bits: a sum over n elements
+// keeps 16 partial sums (element i in lane i mod 16) and adds them pairwise as a tree.
+//
+// Letters: n elements of a row; K inputs and N outputs of a matrix; T rows (tokens) of activations;
+// D size of an attention head. Matrices are row-major. Pointers need the alignment of their type only.
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace trit::kernels {
+
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512Vnni };
+std::string_view to_string(Isa isa);  // "scalar", "avx2", "avx512vnni"
+
+// Keys are cached in blocks of this many positions, transposed: [block][D][kKeyBlock].
+inline constexpr int64_t kKeyBlock = 16;
+
+struct AdamStep {
+  float learning_rate, beta1, beta2, epsilon, weight_decay;
+  float correction1, correction2;  // 1 - beta1^t, sqrt(1 - beta2^t)
+  float gradient_scale;            // gradients are multiplied by it first (clipping, accumulation)
+};
+
+struct Table {
+  // Per-token absmax activations (BitNet b1.58, section 2): s = 127 / max(max|x|, 1e-5),
+  // q = clamp(round_half_even(x s), -128, 127) for i < n, then zeros up to n_padded.
+  // Returns the step 1/s = max(max|x|, 1e-5) / 127; *sum is the sum of q. A NaN or infinity in x
+  // gives a step that is not finite.
+  float (*quantize_i8)(const float* x, int64_t n, int64_t n_padded, int8_t* q, int32_t* sum);
+
+  // y[t][r] = sum_k level[r][k] x[t][k] over int8 activations, exactly. w: 2-bit codes (level + 1)
+  // in the canonical packing (quant/packing.h), row_bytes per row; x: [T, 4 row_bytes], zero past K;
+  // x_sum[t] = sum_k x[t][k], which takes the + 1 out again. y: [T, y_stride].
+  void (*ternary_gemm_i8)(const uint8_t* w, int64_t rows, int64_t row_bytes, const int8_t* x,
+                          const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride);
+
+  // y[t][r] = sum_k w[r][k] x[t][k]; x: [T, K], y: [T, y_stride]. Weights in float32, float16 or
+  // bfloat16 (finite), the sums in float32; the bits of y do not depend on T or rows.
+  void (*dense_gemm_f32)(const float* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                         float* y, int64_t y_stride);
+  void (*dense_gemm_f16)(const uint16_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                         float* y, int64_t y_stride);
+  void (*dense_gemm_bf16)(const uint16_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+
+  // y = x * r * gain with r = 1 / sqrt(mean(x^2) + epsilon). gain == nullptr stands for ones. Returns r.
+  float (*rmsnorm)(const float* x, const float* gain, int64_t n, float epsilon, float* y);
+  // With g = dy * gain: dx += r g - x r^3 mean(g x); dgain += dy x r (unless gain is nullptr).
+  void (*rmsnorm_backward)(const float* x, const float* gain, const float* dy, int64_t n,
+                           float epsilon, float* dx, float* dgain);
+
+  // y = silu(gate) up, silu(g) = g / (1 + exp(-g)).
+  void (*silu_mul)(const float* gate, const float* up, int64_t n, float* y);
+  void (*silu_mul_backward)(const float* gate, const float* up, const float* dy, int64_t n,
+                            float* dgate, float* dup);
+  // y = max(gate, 0)^2 up (the squared ReLU of BitNet b1.58 2B4T).
+  void (*relu2_mul)(const float* gate, const float* up, int64_t n, float* y);
+  void (*relu2_mul_backward)(const float* gate, const float* up, const float* dy, int64_t n,
+                             float* dgate, float* dup);
+
+  // Rotary embedding of one head in place, halves rotated: (a_i, b_i) = (x[i], x[i + D/2]) becomes
+  // (a cos_i - b sin_i, b cos_i + a sin_i); direction -1 turns back (the backward pass). D is even.
+  void (*rotate)(float* x, const float* cosine, const float* sine, int64_t D, float direction);
+
+  // One query against `count` cached positions: s_j = scale q.k_j, p = softmax(s), out = sum_j p_j v_j.
+  // keys: blocks [ceil(count/16)][D][16]; values: [count, D]; scores: scratch for count rounded up to 16.
+  // Returns log(sum_j exp(s_j)).
+  float (*attention)(const float* q, const float* keys, const float* values, int64_t count,
+                     int64_t D, float scale, float* scores, float* out);
+
+  // loss = log(sum_v exp(logits_v)) - logits_target. Replaces logits by their gradient
+  // gradient_scale (softmax - onehot(target)) unless gradient_scale is 0. Returns the loss.
+  float (*cross_entropy)(float* logits, int64_t n, int64_t target, float gradient_scale);
+
+  // p[i] = exp(scale x[i] - shift) for i < n; returns their sum.
+  float (*exp_row)(const float* x, int64_t n, float scale, float shift, float* p);
+
+  // y += x; y += a x; y = a x; sum of x y.
+  void (*add)(const float* x, int64_t n, float* y);
+  void (*axpy)(float a, const float* x, int64_t n, float* y);
+  float (*dot)(const float* x, const float* y, int64_t n);
+  // y = q * a (dequantisation) and y = float(acc) * a (the epilogue of a BitLinear).
+  void (*scale_i8)(const int8_t* q, float a, int64_t n, float* y);
+  void (*scale_i32)(const int32_t* acc, float a, int64_t n, float* y);
+
+  // AdamW with decoupled weight decay (Loshchilov and Hutter, 1711.05101), as PyTorch orders it:
+  // p *= 1 - lr wd; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr / c1 * m / (sqrt(v) / c2 + eps).
+  void (*adamw)(const AdamStep& step, int64_t n, const float* gradient, float* parameter, float* m,
+                float* v);
+};
+
+// Instruction sets that this machine runs, the best last; kScalar is always there.
+std::span<const Isa> available();
+const Table& table(Isa isa);
+
+// The best of available(), or the one that TRIT_ISA names (Error when the machine does not run it).
+Isa active_isa();
+const Table& active();
+
+// Rows as each file of cpu/ gives them.
+Table scalar_table();
+Table avx2_table();
+Table avx512vnni_table();
+
+}  // namespace trit::kernels

@@ -1,0 +1,350 @@
+#include "kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/rng.h"
+
+namespace trit::kernels {
+namespace {
+
+using Floats = std::vector<float>;
+constexpr int64_t kSizes[] = {1, 2, 15, 16, 17, 48, 64, 100, 128, 160, 257, 688};
+
+Floats random_floats(int64_t n, uint64_t seed, float scale = 1.0f) {
+  Rng rng(seed);
+  Floats x(static_cast<size_t>(n));
+  for (float& v : x) v = scale * rng.normal();
+  return x;
+}
+
+bool same_bits(const Floats& a, const Floats& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// Runs `kernel` (table -> everything it wrote) on every instruction set; all must equal the scalar one.
+void expect_same_bits_everywhere(const std::function<Floats(const Table&)>& kernel) {
+  const Floats specification = kernel(table(Isa::kScalar));
+  for (const Isa isa : available())
+    EXPECT_TRUE(same_bits(kernel(table(isa)), specification)) << to_string(isa);
+}
+
+struct TernaryCase {
+  int64_t rows, row_bytes, T;
+  std::vector<uint8_t> w;
+  std::vector<int8_t> x;
+  std::vector<int32_t> sums;
+};
+
+TernaryCase ternary_case(int64_t rows, int64_t runs, int64_t T, uint64_t seed) {
+  Rng rng(seed);
+  TernaryCase c{rows, runs * 32, T, {}, {}, {}};
+  c.w.resize(static_cast<size_t>(rows * c.row_bytes));
+  for (auto& byte : c.w) {
+    for (int plane = 0; plane < 4; ++plane)
+      byte = static_cast<uint8_t>(byte | rng.below(3) << (2 * plane));
+  }
+  c.x.resize(static_cast<size_t>(T * 4 * c.row_bytes));
+  for (auto& v : c.x) v = static_cast<int8_t>(static_cast<int>(rng.below(256)) - 128);
+  for (int64_t t = 0; t < T; ++t) {
+    int32_t sum = 0;
+    for (int64_t k = 0; k < 4 * c.row_bytes; ++k)
+      sum += c.x[static_cast<size_t>(t * 4 * c.row_bytes + k)];
+    c.sums.push_back(sum);
+  }
+  return c;
+}
+
+TEST(TernaryGemm, EqualsTheSumOfLevelsTimesActivationsOnEveryInstructionSet) {
+  for (const int64_t rows : {1, 3, 4, 7, 17, 32, 45}) {
+    for (const int64_t runs : {1, 2, 3, 8, 17}) {
+      for (const int64_t T : {1, 5, 8, 19}) {
+        const TernaryCase c = ternary_case(rows, runs, T, static_cast<uint64_t>(rows * 100 + runs));
+        // The definition, from the packing's description: byte b of a run holds elements b, 32+b, 64+b, 96+b.
+        std::vector<int32_t> expected(static_cast<size_t>(T * rows));
+        for (int64_t t = 0; t < T; ++t) {
+          for (int64_t r = 0; r < rows; ++r) {
+            int64_t dot = 0;
+            for (int64_t k = 0; k < runs * 128; ++k) {
+              const int64_t byte = k / 128 * 32 + k % 32, shift = k % 128 / 32 * 2;
+              const int code = c.w[static_cast<size_t>(r * c.row_bytes + byte)] >> shift & 3;
+              dot += (code - 1) * c.x[static_cast<size_t>(t * runs * 128 + k)];
+            }
+            expected[static_cast<size_t>(t * rows + r)] = static_cast<int32_t>(dot);
+          }
+        }
+        for (const Isa isa : available()) {
+          std::vector<int32_t> y(static_cast<size_t>(T * rows), -1);
+          table(isa).ternary_gemm_i8(c.w.data(), rows, c.row_bytes, c.x.data(), c.sums.data(), T,
+                                     y.data(), rows);
+          EXPECT_EQ(y, expected) << to_string(isa) << " rows " << rows << " runs " << runs;
+        }
+      }
+    }
+  }
+}
+
+// The largest sums that can occur must not overflow any kernel's narrow lanes.
+TEST(TernaryGemm, ExtremeActivations) {
+  for (const int value : {-128, 127}) {
+    TernaryCase c = ternary_case(4, 40, 1, 5);
+    std::fill(c.x.begin(), c.x.end(), static_cast<int8_t>(value));
+    std::fill(c.w.begin(), c.w.end(), static_cast<uint8_t>(0b10101010));  // all +1
+    c.sums[0] = value * 40 * 128;
+    for (const Isa isa : available()) {
+      std::vector<int32_t> y(4);
+      table(isa).ternary_gemm_i8(c.w.data(), 4, c.row_bytes, c.x.data(), c.sums.data(), 1, y.data(),
+                                 4);
+      EXPECT_EQ(y, std::vector<int32_t>(4, value * 40 * 128)) << to_string(isa);
+    }
+  }
+}
+
+TEST(QuantizeI8, HandValues) {
+  // absmax 2, so s = 63.5: 0.5 -> 31.75 -> 32; 1 -> 63.5 -> 64 (even); -2 -> -127; 0.02 -> 1.27 -> 1.
+  const Floats x = {0.5f, 1.0f, -2.0f, 0.02f, 0.0f};
+  std::vector<int8_t> q(128, 55);
+  int32_t sum = 0;
+  const float step = table(Isa::kScalar).quantize_i8(x.data(), 5, 128, q.data(), &sum);
+  EXPECT_EQ(std::vector<int8_t>(q.begin(), q.begin() + 6),
+            (std::vector<int8_t>{32, 64, -127, 1, 0, 0}));
+  EXPECT_EQ(q[127], 0);
+  EXPECT_EQ(sum, 32 + 64 - 127 + 1);
+  EXPECT_FLOAT_EQ(step, 2.0f / 127.0f);
+}
+
+TEST(QuantizeI8, ZeroRowsTakeTheFloorAndBadRowsShow) {
+  std::vector<int8_t> q(128);
+  int32_t sum = 1;
+  Floats x(20, 0.0f);
+  EXPECT_FLOAT_EQ(table(Isa::kScalar).quantize_i8(x.data(), 20, 128, q.data(), &sum),
+                  1e-5f / 127.0f);
+  EXPECT_EQ(sum, 0);
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    x[18] = bad;
+    for (const Isa isa : available()) {
+      EXPECT_FALSE(std::isfinite(table(isa).quantize_i8(x.data(), 20, 128, q.data(), &sum)));
+    }
+  }
+}
+
+TEST(FloatRows, EveryInstructionSetGivesTheBitsOfTheSpecification) {
+  for (const int64_t n : kSizes) {
+    const Floats x = random_floats(n, 1, 3.0f), y = random_floats(n, 2), z = random_floats(n, 3);
+    const size_t size = static_cast<size_t>(n);
+    expect_same_bits_everywhere([&](const Table& k) {
+      std::vector<int8_t> q(size + 3);
+      int32_t sum = 0;
+      Floats out = {k.quantize_i8(x.data(), n, n + 3, q.data(), &sum), static_cast<float>(sum)};
+      out.insert(out.end(), q.begin(), q.end());
+      Floats scaled(size);
+      k.scale_i8(q.data(), 0.3f, n, scaled.data());
+      out.insert(out.end(), scaled.begin(), scaled.end());
+      return out;
+    });
+    expect_same_bits_everywhere([&](const Table& k) {
+      Floats out(size);
+      out.push_back(k.rmsnorm(x.data(), y.data(), n, 1e-5f, out.data()));
+      return out;
+    });
+    for (const bool gain : {false, true}) {
+      expect_same_bits_everywhere([&](const Table& k) {
+        Floats dx(size, 0.5f), dgain(size, 0.25f);
+        k.rmsnorm_backward(x.data(), gain ? y.data() : nullptr, z.data(), n, 1e-5f, dx.data(),
+                           dgain.data());
+        dx.insert(dx.end(), dgain.begin(), dgain.end());
+        return dx;
+      });
+    }
+    for (const auto row : {&Table::silu_mul, &Table::relu2_mul}) {
+      expect_same_bits_everywhere([&](const Table& k) {
+        Floats out(size);
+        (k.*row)(x.data(), y.data(), n, out.data());
+        return out;
+      });
+    }
+    for (const auto row : {&Table::silu_mul_backward, &Table::relu2_mul_backward}) {
+      expect_same_bits_everywhere([&](const Table& k) {
+        Floats dgate(size), dup(size);
+        (k.*row)(x.data(), y.data(), z.data(), n, dgate.data(), dup.data());
+        dgate.insert(dgate.end(), dup.begin(), dup.end());
+        return dgate;
+      });
+    }
+    expect_same_bits_everywhere([&](const Table& k) {
+      Floats out(2 * size);
+      std::memcpy(out.data(), x.data(), size * sizeof(float));
+      std::memcpy(out.data() + size, z.data(), size * sizeof(float));
+      k.rotate(out.data(), y.data(), z.data(), 2 * n, -1.0f);
+      return out;
+    });
+    for (const float scale : {0.0f, 0.125f}) {
+      expect_same_bits_everywhere([&](const Table& k) {
+        Floats logits = x;
+        logits.push_back(k.cross_entropy(logits.data(), n, n / 2, scale));
+        return logits;
+      });
+    }
+    expect_same_bits_everywhere([&](const Table& k) {
+      Floats out = z;
+      k.add(x.data(), n, out.data());
+      k.axpy(1.7f, y.data(), n, out.data());
+      out.push_back(k.dot(x.data(), y.data(), n));
+      Floats p(size);
+      out.push_back(k.exp_row(x.data(), n, 0.7f, 0.2f, p.data()));
+      out.insert(out.end(), p.begin(), p.end());
+      return out;
+    });
+    expect_same_bits_everywhere([&](const Table& k) {
+      Floats p = x, m = y, v = random_floats(n, 4);
+      for (float& value : v) value *= value;
+      k.adamw({1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.22f, 0.5f}, n, z.data(), p.data(), m.data(),
+              v.data());
+      p.insert(p.end(), m.begin(), m.end());
+      p.insert(p.end(), v.begin(), v.end());
+      return p;
+    });
+  }
+}
+
+TEST(FloatRows, DenseProductsGiveTheSameBitsForAnyNumberOfRowsAndTokens) {
+  for (const int64_t K : {15, 64, 100}) {
+    const int64_t rows = 9, T = 3;
+    const Floats w = random_floats(rows * K, 1), x = random_floats(T * K, 2);
+    std::vector<uint16_t> f16(w.size()), bf16(w.size());
+    from_f32(DType::kF16, w.data(), w.size(), f16.data());
+    from_f32(DType::kBF16, w.data(), w.size(), bf16.data());
+    expect_same_bits_everywhere([&](const Table& k) {
+      Floats y(static_cast<size_t>(3 * T * rows));
+      k.dense_gemm_f32(w.data(), rows, K, x.data(), T, y.data(), rows);
+      k.dense_gemm_f16(f16.data(), rows, K, x.data(), T, y.data() + T * rows, rows);
+      k.dense_gemm_bf16(bf16.data(), rows, K, x.data(), T, y.data() + 2 * T * rows, rows);
+      return y;
+    });
+    const Table& k = table(available().back());
+    Floats all(static_cast<size_t>(T * rows)), single(1);
+    k.dense_gemm_f16(f16.data(), rows, K, x.data(), T, all.data(), rows);
+    for (int64_t t = 0; t < T; ++t) {
+      for (int64_t r = 0; r < rows; ++r) {
+        k.dense_gemm_f16(f16.data() + r * K, 1, K, x.data() + t * K, 1, single.data(), 1);
+        EXPECT_EQ(single[0], all[static_cast<size_t>(t * rows + r)]);
+        double exact = 0;
+        for (int64_t i = 0; i < K; ++i) {
+          exact += static_cast<double>(f16_to_f32(f16[static_cast<size_t>(r * K + i)])) *
+                   static_cast<double>(x[static_cast<size_t>(t * K + i)]);
+        }
+        EXPECT_NEAR(single[0], exact, 1e-5 * static_cast<double>(K));
+      }
+    }
+  }
+}
+
+// Keys as the kernel wants them: blocks of 16 positions, transposed.
+Floats blocked_keys(const Floats& keys, int64_t count, int64_t D) {
+  Floats blocked(static_cast<size_t>((count + 15) / 16 * 16 * D), 0.0f);
+  for (int64_t j = 0; j < count; ++j) {
+    for (int64_t d = 0; d < D; ++d) {
+      blocked[static_cast<size_t>(j / 16 * 16 * D + d * 16 + j % 16)] =
+          keys[static_cast<size_t>(j * D + d)];
+    }
+  }
+  return blocked;
+}
+
+TEST(Attention, EqualsSoftmaxInDoubleAndItselfOnEveryInstructionSet) {
+  for (const int64_t D : {2, 16, 20, 64, 100, 128}) {
+    for (const int64_t count : {1, 5, 16, 17, 64, 65, 200}) {
+      const Floats q = random_floats(D, 1), keys = random_floats(count * D, 2),
+                   v = random_floats(count * D, 3);
+      const Floats blocked = blocked_keys(keys, count, D);
+      const float scale = 1.0f / std::sqrt(static_cast<float>(D));
+      const auto run = [&](const Table& k) {
+        Floats out(static_cast<size_t>(D)), scores(static_cast<size_t>((count + 15) / 16 * 16));
+        out.push_back(k.attention(q.data(), blocked.data(), v.data(), count, D, scale,
+                                  scores.data(), out.data()));
+        return out;
+      };
+      expect_same_bits_everywhere(run);
+      const Floats out = run(table(Isa::kScalar));
+      std::vector<double> p(static_cast<size_t>(count)), expected(static_cast<size_t>(D), 0.0);
+      double total = 0;
+      for (int64_t j = 0; j < count; ++j) {
+        double s = 0;
+        for (int64_t d = 0; d < D; ++d) {
+          s += static_cast<double>(q[static_cast<size_t>(d)]) *
+               static_cast<double>(keys[static_cast<size_t>(j * D + d)]);
+        }
+        total += p[static_cast<size_t>(j)] = std::exp(s * static_cast<double>(scale));
+      }
+      for (int64_t j = 0; j < count; ++j) {
+        for (int64_t d = 0; d < D; ++d) {
+          expected[static_cast<size_t>(d)] +=
+              p[static_cast<size_t>(j)] / total *
+              static_cast<double>(v[static_cast<size_t>(j * D + d)]);
+        }
+      }
+      for (size_t d = 0; d < expected.size(); ++d) EXPECT_NEAR(out[d], expected[d], 3e-6);
+      EXPECT_NEAR(out.back(), std::log(total), 3e-6);
+    }
+  }
+}
+
+TEST(FloatRows, ExponentialIsWithinTwoUlp) {
+  Floats x, p;
+  for (float v = -87.0f; v < 88.0f; v += 0.0137f) x.push_back(v);
+  p.resize(x.size());
+  table(Isa::kScalar).exp_row(x.data(), static_cast<int64_t>(x.size()), 1.0f, 0.0f, p.data());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double exact = std::exp(static_cast<double>(x[i]));
+    EXPECT_NEAR(p[i] / exact, 1.0, 2.5e-7) << x[i];
+  }
+}
+
+TEST(FloatRows, HandValues) {
+  const Table& k = table(Isa::kScalar);
+  Floats y(2), dgate(2), dup(2);
+  // RMS of (3, 4) is sqrt(12.5).
+  k.rmsnorm(Floats{3, 4}.data(), Floats{1, 2}.data(), 2, 0.0f, y.data());
+  EXPECT_NEAR(y[0], 3 / std::sqrt(12.5), 1e-6);
+  EXPECT_NEAR(y[1], 8 / std::sqrt(12.5), 1e-6);
+  // silu(0) = 0, silu'(0) = 1/2; relu^2(3) = 9, its derivative 6.
+  k.silu_mul(Floats{0, 2}.data(), Floats{5, 3}.data(), 2, y.data());
+  EXPECT_EQ(y[0], 0.0f);
+  EXPECT_NEAR(y[1], 6 / (1 + std::exp(-2.0)), 1e-6);
+  k.silu_mul_backward(Floats{0, 2}.data(), Floats{5, 3}.data(), Floats{1, 1}.data(), 2,
+                      dgate.data(), dup.data());
+  EXPECT_NEAR(dgate[0], 2.5, 1e-6);
+  k.relu2_mul_backward(Floats{3, -1}.data(), Floats{2, 2}.data(), Floats{1, 1}.data(), 2,
+                       dgate.data(), dup.data());
+  EXPECT_EQ(dgate, (Floats{12, 0}));
+  EXPECT_EQ(dup, (Floats{9, 0}));
+  // A quarter turn maps (a, b) to (-b, a).
+  Floats x = {1, 2};
+  k.rotate(x.data(), Floats{0}.data(), Floats{1}.data(), 2, 1.0f);
+  EXPECT_EQ(x, (Floats{-2, 1}));
+  // Two equal logits: loss ln 2, gradient +-1/2.
+  Floats logits = {7, 7};
+  EXPECT_NEAR(k.cross_entropy(logits.data(), 2, 1, 1.0f), std::log(2.0), 1e-6);
+  EXPECT_NEAR(logits[0], 0.5, 1e-6);
+  EXPECT_NEAR(logits[1], -0.5, 1e-6);
+  // First AdamW step: m / c1 = g and sqrt(v) / c2 = |g|, so p moves by lr against the sign of g.
+  Floats p = {1.0f}, m = {0.0f}, v = {0.0f};
+  k.adamw({0.1f, 0.9f, 0.99f, 0.0f, 0.5f, 0.1f, 0.1f, 1.0f}, 1, Floats{-4}.data(), p.data(),
+          m.data(), v.data());
+  EXPECT_NEAR(p[0], 1.0 * (1 - 0.1 * 0.5) + 0.1, 1e-6);
+}
+
+TEST(Isa, NamesAndOrder) {
+  EXPECT_EQ(available().front(), Isa::kScalar);
+  EXPECT_EQ(to_string(Isa::kAvx512Vnni), "avx512vnni");
+}
+
+}  // namespace
+}  // namespace trit::kernels

@@ -1,0 +1,127 @@
+#include "model/checkpoint.h"
+
+#include <atomic>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "base/thread_pool.h"
+#include "quant/packing.h"
+
+namespace trit {
+namespace {
+
+constexpr float kInitialDeviation = 0.02f;
+
+// Each tensor draws from a generator of its own, so that they can be filled in parallel.
+void initialise(const TensorRow& row, const Config& config, uint64_t seed, float* out) {
+  if (row.role == TensorRole::kNorm) {
+    std::fill_n(out, row.count(), 1.0f);
+    return;
+  }
+  float deviation = kInitialDeviation;
+  const bool into_residual =
+      row.projection == Projection::kO || row.projection == Projection::kDown;
+  if (row.role == TensorRole::kProjection && into_residual) {
+    deviation /= std::sqrt(2.0f * static_cast<float>(config.layers));
+  }
+  Rng rng(splitmix64(seed) + static_cast<uint64_t>(row.offset));
+  for (int64_t i = 0; i < row.count(); ++i) out[i] = deviation * rng.normal();
+}
+
+}  // namespace
+
+Model::Model(const Config& config)
+    : weights_(empty_weights(config)), table_(tensor_table(config)), packed_(table_.size()) {}
+
+void Model::allocate_masters() {
+  masters_ = Buffer<float>::zeros(static_cast<size_t>(flat_size(table_)));
+  point_into(weights_, table_, masters_.data());
+}
+
+Model Model::random(const Config& config, uint64_t seed) {
+  validate(config, "model");
+  Model model(config);
+  model.allocate_masters();
+  parallel_for(static_cast<int64_t>(model.table_.size()), [&](int64_t i) {
+    const TensorRow& row = model.table_[static_cast<size_t>(i)];
+    initialise(row, config, seed, model.masters_.data() + row.offset);
+  });
+  model.quantise();
+  return model;
+}
+
+Model Model::open(const Path& path) {
+  return std::filesystem::is_directory(path) ? open_hf(path) : open_gguf(path);
+}
+
+QuantisationStats Model::quantise() {
+  TRIT_CHECK(masters_.size() > 0);
+  std::atomic<int64_t> weights = 0, zeros = 0, flips = 0;
+  parallel_for(static_cast<int64_t>(table_.size()), [&](int64_t i) {
+    const TensorRow& row = table_[static_cast<size_t>(i)];
+    if (!is_packed(config(), row)) return;
+    const std::span<const float> w(masters_.data() + row.offset, static_cast<size_t>(row.count()));
+    Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
+    const WeightQuantizer quantizer = fit_quantizer(config().weights, w, row.gguf_name);
+    std::vector<int8_t> levels(w.size());
+    quantize_weights(quantizer, w, levels);
+    Buffer<uint8_t> packed(static_cast<size_t>(linear.outputs * packed_row_bytes(linear.inputs)));
+    pack_trits(levels, linear.outputs, linear.inputs, {packed.data(), packed.size()});
+
+    Buffer<uint8_t>& before = packed_[static_cast<size_t>(i)];
+    if (before.size() > 0)
+      flips += count_flips({before.data(), before.size()}, {packed.data(), packed.size()});
+    zeros += count_trits({packed.data(), packed.size()}, linear.outputs, linear.inputs).zero;
+    weights += row.count();
+    before = std::move(packed);
+    linear.packed = before.data();
+    linear.scale = quantizer.scale;
+  });
+  return {weights, zeros, flips};
+}
+
+QuantisationStats Model::levels() const {
+  QuantisationStats stats;
+  for (const LayerWeights& layer : weights_.layers) {
+    for (const Linear& linear : layer.projections) {
+      if (linear.packed == nullptr) continue;
+      const size_t bytes = static_cast<size_t>(linear.outputs * packed_row_bytes(linear.inputs));
+      stats.zeros += count_trits({linear.packed, bytes}, linear.outputs, linear.inputs).zero;
+      stats.weights += linear.outputs * linear.inputs;
+    }
+  }
+  return stats;
+}
+
+int64_t Model::stored_bytes() const {
+  int64_t bytes = 0;
+  for (const TensorRow& row : table_) {
+    switch (row.role) {
+      case TensorRole::kNorm:
+        bytes += 4 * row.count();
+        break;
+      case TensorRole::kEmbedding:
+        bytes += row.count() * static_cast<int64_t>(dtype_size(weights_.embedding_type));
+        break;
+      case TensorRole::kHead:
+        bytes += row.count() * static_cast<int64_t>(dtype_size(weights_.head.dtype));
+        break;
+      case TensorRole::kProjection: {
+        const Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
+        bytes += is_packed(config(), row)
+                     ? linear.outputs * packed_row_bytes(linear.inputs) + 4
+                     : row.count() * static_cast<int64_t>(dtype_size(linear.dtype));
+      }
+    }
+  }
+  return bytes;
+}
+
+int64_t Model::bytes_per_token() const {
+  if (config().tied) return stored_bytes();
+  const int64_t row = config().hidden * static_cast<int64_t>(dtype_size(weights_.embedding_type));
+  return stored_bytes() - (config().vocabulary - 1) * row;
+}
+
+}  // namespace trit

@@ -1,0 +1,249 @@
+#include "model/model.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace trit {
+namespace {
+
+struct ProjectionNames {
+  std::string_view hf, gguf;
+};
+constexpr std::array<ProjectionNames, kProjections> kProjectionNames = {{
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.o_proj", "attn_output"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},
+}};
+
+struct ProjectionShape {
+  int64_t outputs, inputs;
+};
+ProjectionShape projection_shape(const Config& c, Projection projection) {
+  const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  switch (projection) {
+    case Projection::kQ:
+      return {q, c.hidden};
+    case Projection::kK:
+    case Projection::kV:
+      return {kv, c.hidden};
+    case Projection::kO:
+      return {c.hidden, q};
+    case Projection::kGate:
+    case Projection::kUp:
+      return {c.ffn, c.hidden};
+    case Projection::kDown:
+      return {c.hidden, c.ffn};
+  }
+  return {};
+}
+
+constexpr int64_t kAlign = 16;  // floats: a cache line, so every tensor starts on one
+int64_t aligned(int64_t count) { return (count + kAlign - 1) / kAlign * kAlign; }
+
+class TableBuilder {
+ public:
+  void add(std::string hf, std::string gguf, Shape shape, TensorRole role, int layer = -1,
+           Projection projection = Projection::kQ) {
+    TensorRow row{std::move(hf), std::move(gguf), std::move(shape), role,
+                  layer,         projection,      offset_};
+    offset_ += aligned(row.count());
+    rows_.push_back(std::move(row));
+  }
+  void add_norm(int layer, std::string_view hf, std::string_view gguf, int64_t size) {
+    add(fmt::format("model.layers.{}.{}.weight", layer, hf),
+        fmt::format("blk.{}.{}.weight", layer, gguf), {size}, TensorRole::kNorm, layer);
+  }
+  void add_projection(const Config& config, int layer, Projection projection) {
+    const auto [hf, gguf] = kProjectionNames[static_cast<size_t>(projection)];
+    const auto [outputs, inputs] = projection_shape(config, projection);
+    add(fmt::format("model.layers.{}.{}.weight", layer, hf),
+        fmt::format("blk.{}.{}.weight", layer, gguf), {outputs, inputs}, TensorRole::kProjection,
+        layer, projection);
+    if (config.norms == NormForm::kInner) {
+      add(fmt::format("model.layers.{}.{}.rms_norm.weight", layer, hf),
+          fmt::format("blk.{}.{}_norm.weight", layer, gguf), {inputs}, TensorRole::kNorm, layer,
+          projection);
+    }
+  }
+  std::vector<TensorRow> rows_;
+
+ private:
+  int64_t offset_ = 0;
+};
+
+}  // namespace
+
+std::vector<TensorRow> tensor_table(const Config& config) {
+  TableBuilder table;
+  table.add("model.embed_tokens.weight", "token_embd.weight", {config.vocabulary, config.hidden},
+            TensorRole::kEmbedding);
+  for (int layer = 0; layer < config.layers; ++layer) {
+    if (config.block_norms()) table.add_norm(layer, "input_layernorm", "attn_norm", config.hidden);
+    for (const Projection p : {Projection::kQ, Projection::kK, Projection::kV})
+      table.add_projection(config, layer, p);
+    if (config.sub_norms()) {
+      table.add_norm(layer, "self_attn.attn_sub_norm", "attn_sub_norm",
+                     config.heads * config.head_dim);
+    }
+    table.add_projection(config, layer, Projection::kO);
+    if (config.block_norms())
+      table.add_norm(layer, "post_attention_layernorm", "ffn_norm", config.hidden);
+    for (const Projection p : {Projection::kGate, Projection::kUp})
+      table.add_projection(config, layer, p);
+    if (config.sub_norms()) table.add_norm(layer, "mlp.ffn_sub_norm", "ffn_sub_norm", config.ffn);
+    table.add_projection(config, layer, Projection::kDown);
+  }
+  table.add("model.norm.weight", "output_norm.weight", {config.hidden}, TensorRole::kNorm);
+  if (!config.tied) {
+    table.add("lm_head.weight", "output.weight", {config.vocabulary, config.hidden},
+              TensorRole::kHead);
+  }
+  return std::move(table.rows_);
+}
+
+int64_t flat_size(std::span<const TensorRow> table) {
+  return table.empty() ? 0 : table.back().offset + aligned(table.back().count());
+}
+
+Weights empty_weights(const Config& config) {
+  Weights weights;
+  weights.config = config;
+  weights.layers.resize(static_cast<size_t>(config.layers));
+  for (LayerWeights& layer : weights.layers) {
+    for (int p = 0; p < kProjections; ++p) {
+      const auto [outputs, inputs] = projection_shape(config, static_cast<Projection>(p));
+      Linear& linear = layer.projections[static_cast<size_t>(p)];
+      linear.outputs = outputs;
+      linear.inputs = inputs;
+      linear.kind = config.weights;
+      linear.inner_norm = config.inner_norms();
+      linear.norm_epsilon = config.norm_epsilon;
+    }
+  }
+  weights.head.outputs = config.vocabulary;
+  weights.head.inputs = config.hidden;
+  return weights;
+}
+
+namespace {
+
+// The place of a norm's gain in the weights.
+template <class AnyWeights>
+auto& norm_of(AnyWeights& weights, const TensorRow& row) {
+  if (row.layer < 0) return weights.final_norm;
+  auto& layer = weights.layers[static_cast<size_t>(row.layer)];
+  if (row.hf_name.ends_with(".rms_norm.weight")) {
+    return layer.projections[static_cast<size_t>(row.projection)].norm_gain;
+  }
+  if (row.hf_name.ends_with(".input_layernorm.weight")) return layer.attn_norm;
+  if (row.hf_name.ends_with(".post_attention_layernorm.weight")) return layer.ffn_norm;
+  if (row.hf_name.ends_with(".attn_sub_norm.weight")) return layer.attn_sub_norm;
+  return layer.ffn_sub_norm;
+}
+
+}  // namespace
+
+bool is_packed(const Config& config, const TensorRow& row) {
+  return row.role == TensorRole::kProjection && config.weights != WeightKind::kFloat;
+}
+
+void point_at(Weights& weights, const TensorRow& row, const void* data, DType type) {
+  switch (row.role) {
+    case TensorRole::kEmbedding:
+      weights.embedding = data;
+      weights.embedding_type = type;
+      if (!weights.config.tied) break;
+      [[fallthrough]];
+    case TensorRole::kHead:
+      weights.head.dense = data;
+      weights.head.dtype = type;
+      break;
+    case TensorRole::kProjection: {
+      Linear& linear = weights.layers[static_cast<size_t>(row.layer)][row.projection];
+      linear.dense = data;
+      linear.dtype = type;
+      break;
+    }
+    case TensorRole::kNorm:
+      TRIT_CHECK(type == DType::kF32);
+      norm_of(weights, row) = static_cast<const float*>(data);
+      break;
+  }
+}
+
+StoredTensor stored_at(const Weights& weights, const TensorRow& row) {
+  switch (row.role) {
+    case TensorRole::kEmbedding:
+      return {weights.embedding, weights.embedding_type};
+    case TensorRole::kHead:
+      return {weights.head.dense, weights.head.dtype};
+    case TensorRole::kProjection: {
+      const Linear& linear = weights.layers[static_cast<size_t>(row.layer)][row.projection];
+      return {linear.dense, linear.dtype};
+    }
+    case TensorRole::kNorm:
+      break;
+  }
+  return {norm_of(weights, row), DType::kF32};
+}
+
+void point_into(Weights& weights, std::span<const TensorRow> table, const float* flat) {
+  for (const TensorRow& row : table) point_at(weights, row, flat + row.offset, DType::kF32);
+}
+
+State::State(const Config& config, int64_t max_rows, bool keep)
+    : rotary(config.head_dim, config.rope_theta, config.context),
+      config_(config),
+      max_rows_(max_rows),
+      keep_(keep) {
+  workspace.training = keep;
+  layers.resize(static_cast<size_t>(config.layers));
+  // Lay out the widest case once to learn the size, then for real.
+  resize(max_rows);
+  memory_ = Buffer<float>(static_cast<size_t>(used_));
+  resize(max_rows);
+}
+
+Matrix State::take(int64_t columns) {
+  Matrix matrix{memory_.data() == nullptr ? nullptr : memory_.data() + used_, rows_, columns};
+  used_ += aligned(max_rows_ * columns);
+  return matrix;
+}
+
+void State::resize(int64_t rows) {
+  TRIT_CHECK(rows <= max_rows_);
+  rows_ = rows;
+  used_ = 0;
+  const Config& c = config_;
+  const int64_t query = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  for (size_t l = 0; l < layers.size(); ++l) {
+    LayerActivations& a = layers[l];
+    if (l > 0 && !keep_) {
+      a = layers[0];
+      continue;
+    }
+    a.x = take(c.hidden);
+    a.a = c.block_norms() ? take(c.hidden) : a.x;
+    a.q = take(query);
+    a.k = take(kv);
+    a.v = take(kv);
+    a.log_sums = take(c.heads).data;
+    a.o = take(query);
+    a.s = c.sub_norms() ? take(query) : a.o;
+    a.h = take(c.hidden);
+    a.f = c.block_norms() ? take(c.hidden) : a.h;
+    a.gate = take(c.ffn);
+    a.up = take(c.ffn);
+    a.m = take(c.ffn);
+    a.n = c.sub_norms() ? take(c.ffn) : a.m;
+  }
+  output = keep_ ? take(c.hidden) : layers[0].x;
+  hidden = take(c.hidden);
+}
+
+}  // namespace trit

@@ -1,0 +1,137 @@
+#pragma once
+// The model's data: Weights (what the forward pass reads), State (what it writes), and the tensor
+// table that names, shapes and places every parameter.
+//
+// Letters: B sequences of T tokens, N = B T rows, C hidden width, H heads of size D, G key/value heads,
+// F feed-forward width, V vocabulary, L layers. Matrices are row-major, weights are [outputs, inputs].
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/tensor.h"
+#include "model/config.h"
+#include "ops/attention.h"
+#include "ops/linear.h"
+#include "ops/matrix.h"
+
+namespace trit {
+
+// The seven projections of a layer, in the order of the tensor table.
+enum class Projection : uint8_t { kQ, kK, kV, kO, kGate, kUp, kDown };
+inline constexpr int kProjections = 7;
+
+// ---- The tensor table: one row per parameter tensor ----
+
+enum class TensorRole : uint8_t {
+  kEmbedding,   // [V, C]
+  kHead,        // [V, C], absent when tied
+  kProjection,  // a linear layer that is quantised in the ternary and binary forms
+  kNorm,        // gain of an RMSNorm
+};
+
+struct TensorRow {
+  std::string hf_name;    // in Hugging Face checkpoints
+  std::string gguf_name;  // in GGUF files
+  Shape shape;
+  TensorRole role;
+  int layer;              // -1 outside the layers
+  Projection projection;  // of a projection, or of the norm inside one
+  int64_t offset;         // first element in the flat array of master parameters
+  int64_t count() const { return element_count(shape); }
+};
+// In the order of the forward pass; offsets are multiples of 16 elements.
+std::vector<TensorRow> tensor_table(const Config& config);
+// Elements of the flat array, padding included.
+int64_t flat_size(std::span<const TensorRow> table);
+
+// ---- Weights ----
+
+struct LayerWeights {
+  std::array<Linear, kProjections> projections;
+  const float* attn_norm = nullptr;      // [C], null when the form has none; so are the next three
+  const float* attn_sub_norm = nullptr;  // [H D]
+  const float* ffn_norm = nullptr;       // [C]
+  const float* ffn_sub_norm = nullptr;   // [F]
+  const Linear& operator[](Projection p) const { return projections[static_cast<size_t>(p)]; }
+  Linear& operator[](Projection p) { return projections[static_cast<size_t>(p)]; }
+};
+
+// Views only; the memory belongs to a Model (model/checkpoint.h) or to a trainer.
+struct Weights {
+  Config config;
+  const void* embedding = nullptr;  // [V, C]
+  DType embedding_type = DType::kF32;
+  std::vector<LayerWeights> layers;
+  const float* final_norm = nullptr;  // [C]
+  Linear head;                        // float; the embedding when tied
+};
+
+// Layer shapes, kinds and norms of `config` filled in, pointers still null.
+Weights empty_weights(const Config& config);
+// A projection that is stored as packed levels, not as floats.
+bool is_packed(const Config& config, const TensorRow& row);
+// Makes `data` of type `type` the tensor `row` of the weights: an embedding, head, norm (float32) or
+// float projection.
+void point_at(Weights& weights, const TensorRow& row, const void* data, DType type);
+// The reverse: where that tensor lies.
+struct StoredTensor {
+  const void* data;
+  DType type;
+};
+StoredTensor stored_at(const Weights& weights, const TensorRow& row);
+// point_at for every row, into a flat array of float32 parameters.
+void point_into(Weights& weights, std::span<const TensorRow> table, const float* flat);
+
+// ---- State ----
+
+// Keys and values of every layer. infer/ allocates and decides about it; the forward pass fills it.
+struct KvCache {
+  std::vector<KvLayer> layers;  // in training all of them are the same memory
+};
+
+// What one layer's forward pass leaves behind. In training each layer has its own; in inference all
+// share one.
+struct LayerActivations {
+  Matrix x;                   // [N, C] the residual stream as it enters
+  Matrix a;                   // [N, C] attention's input: x after attn_norm, or x itself
+  Matrix q;                   // [N, H D] rotated
+  Matrix k, v;                // [N, G D] k rotated
+  float* log_sums = nullptr;  // [N, H] of the softmax
+  Matrix o;                   // [N, H D] attention's output
+  Matrix s;                   // [N, H D] o after attn_sub_norm, or o itself
+  Matrix h;                   // [N, C] the residual stream after attention
+  Matrix f;                   // [N, C] the feed-forward part's input: h after ffn_norm, or h itself
+  Matrix gate, up;            // [N, F]
+  Matrix m;                   // [N, F] act(gate) * up
+  Matrix n;                   // [N, F] m after ffn_sub_norm, or m itself
+};
+
+// Memory of a forward pass over at most `max_rows` rows.
+class State {
+ public:
+  // keep = true: every layer's activations stay (for the backward pass).
+  State(const Config& config, int64_t max_rows, bool keep);
+  // Sets the number of rows of the views below; throws nothing, rows <= max_rows.
+  void resize(int64_t rows);
+
+  int64_t rows() const { return rows_; }
+  bool keeps() const { return keep_; }
+  std::vector<LayerActivations> layers;
+  Matrix output;  // [N, C] the residual stream after the last layer
+  Matrix hidden;  // [N, C] output after the final norm: the head's input
+  KvCache kv;
+  RotaryTable rotary;
+  Workspace workspace;
+
+ private:
+  Matrix take(int64_t columns);
+  Config config_;
+  int64_t max_rows_, rows_ = 0, used_ = 0;
+  bool keep_;
+  Buffer<float> memory_;
+};
+
+}  // namespace trit

@@ -1,0 +1,205 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
+#include "ops/embedding.h"
+#include "ops/loss.h"
+#include "ops/norm.h"
+
+namespace trit {
+namespace {
+
+using P = Projection;
+
+// One of several projections of the same rows.
+struct Output {
+  const Linear& layer;
+  Matrix y;
+};
+
+// y = layer(x) for each. Layers with a norm gain of their own need their own input; the others share it.
+void project(ConstMatrix x, std::initializer_list<Output> outputs, Workspace& workspace) {
+  LinearInput input;
+  for (const Output& output : outputs) {
+    if (&output == outputs.begin() || output.layer.norm_gain)
+      input = prepare_input(output.layer, x, workspace);
+    linear_forward(output.layer, input, output.y, workspace);
+  }
+}
+
+constexpr int64_t kGrain = 16384;  // elements that one thread takes at a time
+
+// y = x + z
+void add_rows(ConstMatrix x, ConstMatrix z, Matrix y) {
+  parallel_ranges(x.size(), kGrain, [&](int64_t begin, int64_t end) {
+    if (y.data != x.data) std::copy(x.data + begin, x.data + end, y.data + begin);
+    kernels::active().add(z.data + begin, end - begin, y.data + begin);
+  });
+}
+
+void zero(Matrix m) {
+  parallel_ranges(m.size(), kGrain, [&](int64_t begin, int64_t end) {
+    std::fill(m.data + begin, m.data + end, 0.0f);
+  });
+}
+
+}  // namespace
+
+// Attention:     h = x + Wo s(attend(rope(Wq a), rope(Wk a), Wv a)),  a = norm(x)
+// Feed-forward:  x' = h + Wdown n(act(Wgate f) * (Wup f)),            f = norm(h)
+void forward(const Weights& weights, const Batch& batch, State& state) {
+  const Config& c = weights.config;
+  const AttentionShape shape{c.heads, c.kv_heads, c.head_dim};
+  const float eps = c.norm_epsilon;
+  Workspace& workspace = state.workspace;
+  state.resize(static_cast<int64_t>(batch.tokens.size()));
+  const int64_t N = state.rows();
+  const Matrix branch{workspace.get<float>("branch", N * c.hidden), N, c.hidden};
+
+  embedding_forward(weights.embedding, weights.embedding_type, c.vocabulary, batch.tokens,
+                    state.layers[0].x);
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    const LayerWeights& w = weights.layers[l];
+    LayerActivations& s = state.layers[l];
+
+    if (w.attn_norm) rmsnorm_forward(s.x, w.attn_norm, eps, s.a);
+    project(s.a, {{w[P::kQ], s.q}, {w[P::kK], s.k}, {w[P::kV], s.v}}, workspace);
+    rotary(state.rotary, batch.slots, c.head_dim, s.q, 1.0f);
+    rotary(state.rotary, batch.slots, c.head_dim, s.k, 1.0f);
+    cache_keys_values(shape, s.k, s.v, batch.slots, state.kv.layers[l]);
+    attention_forward(shape, s.q, batch.slots, state.kv.layers[l], s.o,
+                      state.keeps() ? s.log_sums : nullptr);
+    if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
+    project(s.s, {{w[P::kO], branch}}, workspace);
+    add_rows(s.x, branch, s.h);
+
+    if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
+    project(s.f, {{w[P::kGate], s.gate}, {w[P::kUp], s.up}}, workspace);
+    glu_forward(c.activation, s.gate, s.up, s.m);
+    if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
+    project(s.n, {{w[P::kDown], branch}}, workspace);
+    add_rows(s.h, branch, l + 1 < weights.layers.size() ? state.layers[l + 1].x : state.output);
+  }
+  rmsnorm_forward(state.output, weights.final_norm, eps, state.hidden);
+}
+
+void logits(const Weights& weights, State& state, int64_t first, Matrix out) {
+  const LinearInput input = prepare_input(
+      weights.head, {state.hidden.row(first), out.rows, state.hidden.columns}, state.workspace);
+  linear_forward(weights.head, input, out, state.workspace);
+}
+
+Gradients::Gradients(const Config& config)
+    : layers(static_cast<size_t>(config.layers)),
+      table_(tensor_table(config)),
+      memory_(Buffer<float>::zeros(static_cast<size_t>(flat_size(table_)))) {
+  // The same shapes as the weights, so the same way of pointing: then take the addresses over.
+  Weights places = empty_weights(config);
+  point_into(places, table_, memory_.data());
+  const auto writable = [](const void* p) { return static_cast<float*>(const_cast<void*>(p)); };
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const LayerWeights& place = places.layers[l];
+    for (size_t p = 0; p < kProjections; ++p) {
+      layers[l].projections[p] = writable(place.projections[p].dense);
+      layers[l].inner_norms[p] = writable(place.projections[p].norm_gain);
+    }
+    layers[l].attn_norm = writable(place.attn_norm);
+    layers[l].attn_sub_norm = writable(place.attn_sub_norm);
+    layers[l].ffn_norm = writable(place.ffn_norm);
+    layers[l].ffn_sub_norm = writable(place.ffn_sub_norm);
+  }
+  embedding = writable(places.embedding);
+  final_norm = writable(places.final_norm);
+  head = writable(places.head.dense);
+}
+
+void Gradients::clear() { std::fill(memory_.begin(), memory_.end(), 0.0f); }
+
+// The forward pass, from the bottom up. dx is the gradient of the residual stream: it enters a block
+// as the gradient of the block's output, is also that of its skip connection, and collects the branch's.
+void forward_backward(const Weights& weights, int64_t sequences, std::span<const int32_t> tokens,
+                      std::span<const int32_t> targets, float gradient_scale, State& state,
+                      Gradients& gradients, std::span<float> losses) {
+  TRIT_CHECK(state.keeps() && tokens.size() == targets.size() && tokens.size() == losses.size());
+  const int64_t N = static_cast<int64_t>(tokens.size());
+  const std::vector<TokenSlot> slots = whole_sequences(sequences, N / sequences);
+  forward(weights, {tokens, slots}, state);
+
+  const Config& c = weights.config;
+  const AttentionShape shape{c.heads, c.kv_heads, c.head_dim};
+  const float eps = c.norm_epsilon;
+  Workspace& workspace = state.workspace;
+  const auto gradient = [&](std::string_view slot, int64_t columns) {
+    return Matrix{workspace.get<float>(slot, N * columns), N, columns};
+  };
+  const Matrix dx = gradient("dx", c.hidden), dnormed = gradient("dnormed", c.hidden);
+  const Matrix dq = gradient("dq", shape.query_columns()), dk = gradient("dk", shape.kv_columns());
+  const Matrix dv = gradient("dv", shape.kv_columns()), dO = gradient("do", shape.query_columns());
+  const Matrix ds = gradient("ds", shape.query_columns()), dn = gradient("dn", c.ffn);
+  const Matrix dm = gradient("dm", c.ffn), dup = gradient("dup", c.ffn);
+
+  // y = layer(x): dx += ..., for the projections of layer l.
+  const auto project_backward = [&](size_t l, P p, ConstMatrix x, ConstMatrix dy, Matrix dinput) {
+    const auto slot = static_cast<size_t>(p);
+    linear_backward(weights.layers[l][p], x, dy, dinput, gradients.layers[l].projections[slot],
+                    gradients.layers[l].inner_norms[slot], workspace);
+  };
+  // z = norm(y), or z = y: the gradient of y, given that of z.
+  const auto norm_backward = [&](ConstMatrix y, const float* gain, Matrix dz, Matrix dy,
+                                 float* dgain) {
+    if (gain == nullptr) return dz;
+    zero(dy);
+    rmsnorm_backward(y, gain, eps, dz, dy, dgain);
+    return dy;
+  };
+
+  head_loss_backward(weights.head, state.hidden, targets, gradient_scale, losses.data(), dnormed,
+                     gradients.head, workspace);
+  zero(dx);
+  rmsnorm_backward(state.output, weights.final_norm, eps, dnormed, dx, gradients.final_norm);
+  for (size_t l = weights.layers.size(); l-- > 0;) {
+    const LayerWeights& w = weights.layers[l];
+    const LayerActivations& s = state.layers[l];
+    Gradients::Layer& g = gradients.layers[l];
+
+    zero(dn);
+    project_backward(l, P::kDown, s.n, dx, dn);
+    const Matrix dact = norm_backward(s.m, w.ffn_sub_norm, dn, dm, g.ffn_sub_norm);
+    const Matrix dgate = dact;
+    glu_backward(c.activation, s.gate, s.up, dact, dgate, dup);
+    Matrix df = w.ffn_norm ? dnormed : dx;
+    if (w.ffn_norm) zero(df);
+    project_backward(l, P::kUp, s.f, dup, df);
+    project_backward(l, P::kGate, s.f, dgate, df);
+    if (w.ffn_norm) rmsnorm_backward(s.h, w.ffn_norm, eps, df, dx, g.ffn_norm);
+
+    zero(ds);
+    project_backward(l, P::kO, s.s, dx, ds);
+    const Matrix dout = norm_backward(s.o, w.attn_sub_norm, ds, dO, g.attn_sub_norm);
+    attention_backward(shape, sequences, s.q, s.k, s.v, s.o, s.log_sums, dout, dq, dk, dv);
+    rotary(state.rotary, slots, c.head_dim, dq, -1.0f);
+    rotary(state.rotary, slots, c.head_dim, dk, -1.0f);
+    Matrix da = w.attn_norm ? dnormed : dx;
+    if (w.attn_norm) zero(da);
+    project_backward(l, P::kV, s.a, dv, da);
+    project_backward(l, P::kK, s.a, dk, da);
+    project_backward(l, P::kQ, s.a, dq, da);
+    if (w.attn_norm) rmsnorm_backward(s.x, w.attn_norm, eps, da, dx, g.attn_norm);
+  }
+  embedding_backward(tokens, dx, gradients.embedding);
+}
+
+std::vector<TokenSlot> whole_sequences(int64_t sequences, int64_t length) {
+  std::vector<TokenSlot> slots;
+  slots.reserve(static_cast<size_t>(sequences * length));
+  for (int32_t b = 0; b < sequences; ++b) {
+    for (int32_t t = 0; t < length; ++t) slots.push_back({b, t});
+  }
+  return slots;
+}
+
+}  // namespace trit

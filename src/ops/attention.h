@@ -1,0 +1,70 @@
+#pragma once
+// Causal attention with rotary positions and grouped key/value heads, over a cache of keys and values.
+//
+// Letters: N rows (tokens) of the batch, H query heads, G key/value heads (H a multiple of G; query
+// head h reads key/value head h / (H / G)), D the size of a head.
+
+#include <cstdint>
+#include <span>
+
+#include "ops/matrix.h"
+
+namespace trit {
+
+// Which sequence of the cache a row belongs to, and its position there (0 first).
+struct TokenSlot {
+  int32_t sequence = 0;
+  int32_t position = 0;
+};
+
+struct AttentionShape {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t query_columns() const { return heads * head_dim; }
+  int64_t kv_columns() const { return kv_heads * head_dim; }
+};
+
+// The cached keys and values of one layer; memory belongs to whoever made the cache.
+struct KvLayer {
+  float* keys = nullptr;    // [sequences][G][capacity / 16][D][16]: 16 positions side by side
+  float* values = nullptr;  // [sequences][G][capacity][D]
+  int64_t capacity = 0;     // positions of a sequence, a multiple of 16
+};
+
+// cos and sin of position * theta^(-2 i / D), i < D / 2 (RoFormer, arXiv 2104.09864), for the halves-rotated
+// form of LLaMA checkpoints: [positions][D / 2] each, in float32 arithmetic as transformers computes them.
+class RotaryTable {
+ public:
+  RotaryTable() = default;
+  RotaryTable(int64_t head_dim, float theta, int64_t positions);
+  const float* cosine(int64_t position) const { return cosine_.data() + position * half_; }
+  const float* sine(int64_t position) const { return sine_.data() + position * half_; }
+  int64_t positions() const {
+    return half_ == 0 ? 0 : static_cast<int64_t>(cosine_.size()) / half_;
+  }
+
+ private:
+  int64_t half_ = 0;
+  Buffer<float> cosine_, sine_;
+};
+
+// Rotates every head of x [N, heads * D] in place to its row's position; direction -1 is the backward pass.
+void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t head_dim, Matrix x,
+            float direction);
+
+// Writes rows k, v [N, G D] (k already rotated) into the cache at their slots.
+void cache_keys_values(const AttentionShape& shape, ConstMatrix k, ConstMatrix v,
+                       std::span<const TokenSlot> slots, const KvLayer& cache);
+
+// out [N, H D]: row n attends to positions 0..slots[n].position of its sequence, all of them in the
+// cache. log_sums [N, H] (or null) gets each softmax's log of sums, which the backward pass needs.
+// A row's result does not depend on the other rows.
+void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<const TokenSlot> slots,
+                       const KvLayer& cache, Matrix out, float* log_sums);
+
+// For a batch of `sequences` whole sequences of T rows each (row b T + t at position t): overwrites
+// dq [N, H D], dk and dv [N, G D], given out and log_sums of the forward pass.
+void attention_backward(const AttentionShape& shape, int64_t sequences, ConstMatrix q,
+                        ConstMatrix k, ConstMatrix v, ConstMatrix out, const float* log_sums,
+                        ConstMatrix dout, Matrix dq, Matrix dk, Matrix dv);
+
+}  // namespace trit

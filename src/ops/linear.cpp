@@ -1,0 +1,193 @@
+#include "ops/linear.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "kernels/blas.h"
+#include "kernels/kernels.h"
+#include "ops/norm.h"
+#include "quant/packing.h"
+
+namespace trit {
+namespace {
+
+using kernels::Transpose;
+
+// A tile of a product: small enough that its accumulators stay in the cache, large enough to be
+// worth handing to a thread. A function of the shape alone.
+constexpr int64_t kTileRows = 128, kTileOutputs = 64;
+
+// Rows of a matrix for one thread's BLAS call: about sixteen pieces.
+int64_t blas_grain(int64_t rows) { return std::max<int64_t>(64, (rows / 16 + 15) / 16 * 16); }
+
+template <class Body>
+void for_tiles(int64_t rows, int64_t outputs, Body body) {
+  const int64_t across = (outputs + kTileOutputs - 1) / kTileOutputs;
+  const int64_t down = (rows + kTileRows - 1) / kTileRows;
+  parallel_for(across * down, [&](int64_t tile) {
+    const int64_t row = tile / across * kTileRows, output = tile % across * kTileOutputs;
+    body(row, std::min(kTileRows, rows - row), output, std::min(kTileOutputs, outputs - output));
+  });
+}
+
+void quantize_rows(ConstMatrix x, int64_t padded, int8_t* q, float* step, int32_t* sum) {
+  std::atomic<int64_t> broken{-1};
+  parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      step[r] = kernels::active().quantize_i8(x.row(r), x.columns, padded, q + r * padded, sum + r);
+      if (!std::isfinite(step[r])) broken = r;
+    }
+  });
+  if (broken >= 0) {
+    failure("activations of row {} hold a NaN or an infinity; int8 activations need finite values",
+            broken.load());
+  }
+}
+
+void ternary_forward(const Linear& layer, const LinearInput& input, Matrix y) {
+  const kernels::Table& kernel = kernels::active();
+  const int64_t row_bytes = packed_row_bytes(layer.inputs), padded = padded_columns(layer.inputs);
+  for_tiles(y.rows, y.columns, [&](int64_t row, int64_t rows, int64_t output, int64_t outputs) {
+    int32_t sums[kTileRows * kTileOutputs];
+    kernel.ternary_gemm_i8(layer.packed + output * row_bytes, outputs, row_bytes,
+                           input.q + row * padded, input.sum + row, rows, sums, kTileOutputs);
+    for (int64_t t = 0; t < rows; ++t) {
+      kernel.scale_i32(sums + t * kTileOutputs, input.step[row + t] * layer.scale, outputs,
+                       y.row(row + t) + output);
+    }
+  });
+}
+
+void dense_forward(const Linear& layer, const LinearInput& input, Matrix y) {
+  const kernels::Table& kernel = kernels::active();
+  const int64_t K = layer.inputs;
+  for_tiles(y.rows, y.columns, [&](int64_t row, int64_t rows, int64_t output, int64_t outputs) {
+    const float* x = input.values + row * K;
+    float* out = y.row(row) + output;
+    const auto* half = static_cast<const uint16_t*>(layer.dense) + output * K;
+    switch (layer.dtype) {
+      case DType::kF16:
+        kernel.dense_gemm_f16(half, outputs, K, x, rows, out, y.columns);
+        break;
+      case DType::kBF16:
+        kernel.dense_gemm_bf16(half, outputs, K, x, rows, out, y.columns);
+        break;
+      default:
+        kernel.dense_gemm_f32(static_cast<const float*>(layer.dense) + output * K, outputs, K, x,
+                              rows, out, y.columns);
+    }
+  });
+}
+
+// The weights that the forward pass multiplied by, as float32.
+ConstMatrix forward_weights(const Linear& layer, Workspace& workspace) {
+  if (layer.kind == WeightKind::kFloat) {
+    TRIT_CHECK(layer.dtype == DType::kF32);
+    return {static_cast<const float*>(layer.dense), layer.outputs, layer.inputs};
+  }
+  float* weights = workspace.get<float>("linear weights", layer.outputs * layer.inputs);
+  const int64_t row_bytes = packed_row_bytes(layer.inputs);
+  parallel_ranges(layer.outputs, 64, [&](int64_t begin, int64_t end) {
+    dequantize_trits(
+        {layer.packed + begin * row_bytes, static_cast<size_t>((end - begin) * row_bytes)},
+        end - begin, layer.inputs, layer.scale, weights + begin * layer.inputs);
+  });
+  return {weights, layer.outputs, layer.inputs};
+}
+
+// The activations that the forward pass multiplied by, as float32.
+ConstMatrix forward_activations(const LinearInput& input, Workspace& workspace) {
+  if (input.q == nullptr) return {input.values, input.rows, input.columns};
+  float* values = workspace.get<float>("linear activations", input.rows * input.columns);
+  const int64_t padded = padded_columns(input.columns);
+  parallel_ranges(input.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      kernels::active().scale_i8(input.q + r * padded, input.step[r], input.columns,
+                                 values + r * input.columns);
+    }
+  });
+  return {values, input.rows, input.columns};
+}
+
+}  // namespace
+
+LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspace) {
+  TRIT_CHECK(x.columns == layer.inputs);
+  LinearInput input{x.rows, x.columns, x.data};
+  if (layer.inner_norm) {
+    float* normed = workspace.get<float>("linear normed", x.size());
+    rmsnorm_forward(x, layer.norm_gain, layer.norm_epsilon, {normed, x.rows, x.columns});
+    input.values = normed;
+  }
+  if (layer.kind == WeightKind::kFloat) return input;
+  const int64_t padded = padded_columns(x.columns);
+  int8_t* q = workspace.get<int8_t>("linear q", x.rows * padded);
+  float* step = workspace.get<float>("linear step", x.rows);
+  int32_t* sum = workspace.get<int32_t>("linear sum", x.rows);
+  quantize_rows({input.values, x.rows, x.columns}, padded, q, step, sum);
+  input.q = q;
+  input.step = step;
+  input.sum = sum;
+  return input;
+}
+
+void linear_forward(const Linear& layer, const LinearInput& input, Matrix y,
+                    const Workspace& workspace) {
+  TRIT_CHECK(input.columns == layer.inputs && y.columns == layer.outputs && y.rows == input.rows);
+  if (layer.kind != WeightKind::kFloat) {
+    TRIT_CHECK(input.q != nullptr);
+    ternary_forward(layer, input, y);
+  } else if (workspace.training && layer.dtype == DType::kF32) {
+    matmul_nt({input.values, input.rows, input.columns},
+              {static_cast<const float*>(layer.dense), layer.outputs, layer.inputs}, y);
+  } else {
+    dense_forward(layer, input, y);
+  }
+}
+
+void linear_backward(const Linear& layer, ConstMatrix x, ConstMatrix dy, Matrix dx, float* dW,
+                     float* dgain, Workspace& workspace) {
+  TRIT_CHECK(x.columns == layer.inputs && dy.columns == layer.outputs && dy.rows == x.rows);
+  TRIT_CHECK(dx.rows == x.rows && dx.columns == x.columns);
+  const LinearInput input = prepare_input(layer, x, workspace);
+  matmul_tn_accumulate(dy, forward_activations(input, workspace),
+                       {dW, layer.outputs, layer.inputs});
+  const ConstMatrix weights = forward_weights(layer, workspace);
+  if (!layer.inner_norm) {
+    matmul_nn(dy, weights, dx, true);
+    return;
+  }
+  const Matrix du{workspace.get<float>("linear du", x.size()), x.rows, x.columns};
+  matmul_nn(dy, weights, du, false);
+  rmsnorm_backward(x, layer.norm_gain, layer.norm_epsilon, du, dx, dgain);
+}
+
+void matmul_nt(ConstMatrix x, ConstMatrix w, Matrix y) {
+  TRIT_CHECK(x.columns == w.columns && y.rows == x.rows && y.columns == w.rows);
+  parallel_ranges(x.rows, blas_grain(x.rows), [&](int64_t begin, int64_t end) {
+    kernels::sgemm(Transpose::kNo, Transpose::kYes, end - begin, w.rows, x.columns, 1.0f,
+                   x.row(begin), x.columns, w.data, w.columns, 0.0f, y.row(begin), y.columns);
+  });
+}
+
+void matmul_nn(ConstMatrix x, ConstMatrix w, Matrix y, bool accumulate) {
+  TRIT_CHECK(x.columns == w.rows && y.rows == x.rows && y.columns == w.columns);
+  parallel_ranges(x.rows, blas_grain(x.rows), [&](int64_t begin, int64_t end) {
+    kernels::sgemm(Transpose::kNo, Transpose::kNo, end - begin, w.columns, x.columns, 1.0f,
+                   x.row(begin), x.columns, w.data, w.columns, accumulate ? 1.0f : 0.0f,
+                   y.row(begin), y.columns);
+  });
+}
+
+void matmul_tn_accumulate(ConstMatrix x, ConstMatrix z, Matrix y) {
+  TRIT_CHECK(x.rows == z.rows && y.rows == x.columns && y.columns == z.columns);
+  parallel_ranges(y.rows, blas_grain(y.rows), [&](int64_t begin, int64_t end) {
+    kernels::sgemm(Transpose::kYes, Transpose::kNo, end - begin, y.columns, x.rows, 1.0f,
+                   x.data + begin, x.columns, z.data, z.columns, 1.0f, y.row(begin), y.columns);
+  });
+}
+
+}  // namespace trit

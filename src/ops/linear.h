@@ -1,0 +1,66 @@
+#pragma once
+// The linear layer y = x W^T in all its kinds: BitLinear (BitNet b1.58, arXiv 2402.17764, section 2) over
+// packed ternary or binary weights and int8 activations, and the plain float layer of the baseline.
+//
+//   BitLinear   u = RMSNorm(x) where the norm sits inside (else u = x)
+//               q[t], step[t] = absmax int8 of the row u[t]
+//               y[t] = float(sum_k level[k] q[t][k]) * (step[t] * scale)     the sum in int32, exact
+//
+// Training and inference run this same code, so their layers agree bit for bit.
+
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "ops/matrix.h"
+#include "quant/weights.h"
+
+namespace trit {
+
+struct Linear {
+  int64_t outputs = 0, inputs = 0;
+  WeightKind kind = WeightKind::kFloat;
+  // kFloat: [outputs, inputs] in float32, float16 or bfloat16.
+  const void* dense = nullptr;
+  DType dtype = DType::kF32;
+  // kTernary, kBinary: canonical packing (quant/packing.h) and the scale that multiplies the levels.
+  const uint8_t* packed = nullptr;
+  float scale = 1.0f;
+  // RMSNorm inside the layer, before quantisation; without a gain if norm_gain is null.
+  bool inner_norm = false;
+  const float* norm_gain = nullptr;  // [inputs]
+  float norm_epsilon = 1e-5f;
+};
+
+// Rows of activations made ready for one layer, or for several that share norm and kind. Points into
+// a Workspace: valid until the next prepare_input there.
+struct LinearInput {
+  int64_t rows = 0, columns = 0;
+  const float* values = nullptr;  // [rows, columns], after the inner norm
+  const int8_t* q = nullptr;      // [rows, padded_columns(columns)], null for a float layer
+  const float* step = nullptr;    // [rows]
+  const int32_t* sum = nullptr;   // [rows]
+};
+
+// Throws Error when a row has a NaN or an infinity (BitLinear only).
+LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspace);
+
+// y [rows, outputs] = input W^T.
+void linear_forward(const Linear& layer, const LinearInput& input, Matrix y,
+                    const Workspace& workspace);
+
+// Given dy [rows, outputs] for the layer's input x [rows, inputs] (before the inner norm):
+//   dx += dy W', dW += dy^T u', dgain += the norm's part (null if there is none)
+// with W' and u' the dequantised weights and activations: both quantisers pass the gradient straight
+// through (straight-through estimator). dW: [outputs, inputs].
+void linear_backward(const Linear& layer, ConstMatrix x, ConstMatrix dy, Matrix dx, float* dW,
+                     float* dgain, Workspace& workspace);
+
+// C = alpha A B and so on for large matrices, split over threads by the shape alone:
+// y [T, N] = x [T, K] w^T, w [N, K].
+void matmul_nt(ConstMatrix x, ConstMatrix w, Matrix y);
+// y [T, N] += x [T, K] w, w [K, N]; overwrites y unless accumulate.
+void matmul_nn(ConstMatrix x, ConstMatrix w, Matrix y, bool accumulate);
+// y [M, N] += x^T z, x [T, M], z [T, N].
+void matmul_tn_accumulate(ConstMatrix x, ConstMatrix z, Matrix y);
+
+}  // namespace trit

@@ -1,0 +1,42 @@
+#pragma once
+// AdamW over the flat array of parameters.
+
+#include <cstdint>
+#include <span>
+
+#include "base/tensor.h"
+#include "model/model.h"
+
+namespace trit {
+
+struct AdamWOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+};
+
+// First and second moments, laid out as the parameters.
+class AdamW {
+ public:
+  AdamW(std::span<const TensorRow> table, AdamWOptions options);
+
+  // One update of `parameters` with `gradients * gradient_scale`. Decay applies to matrices (the
+  // embedding too), not to norm gains. Counts its steps for the bias correction.
+  void step(std::span<const TensorRow> table, double learning_rate, double weight_decay,
+            float gradient_scale, std::span<const float> gradients, std::span<float> parameters);
+
+  int64_t steps() const { return steps_; }
+  std::span<float> first() { return {first_.data(), first_.size()}; }
+  std::span<float> second() { return {second_.data(), second_.size()}; }
+  void set_steps(int64_t steps) { steps_ = steps; }
+
+ private:
+  AdamWOptions options_;
+  int64_t steps_ = 0;
+  Buffer<float> first_, second_;
+};
+
+// Euclidean norm of all gradients, summed in double in a fixed order.
+double gradient_norm(std::span<const float> gradients);
+
+}  // namespace trit

@@ -1,0 +1,253 @@
+#include "train/run.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/timer.h"
+#include "data/loader.h"
+#include "data/shards.h"
+#include "eval/perplexity.h"
+#include "train/record.h"
+
+namespace trit {
+namespace {
+
+constexpr int64_t kMicroTokens = 8192;
+constexpr const char* kRecordFile = "trit_run.json";
+
+Path checkpoint_of(const Path& out) { return out / "checkpoint"; }
+Path log_of(const Path& out) { return out / "log.jsonl"; }
+
+void require(bool right, std::string_view option, auto value, std::string_view range) {
+  if (!right) bad_input("--{}: {} is out of range; it must be {}", option, value, range);
+}
+
+void validate(const RunOptions& o) {
+  require(!o.data.empty(), "data", "nothing", "a dataset directory");
+  require(!o.out.empty(), "out", "nothing", "a directory to write to");
+  require(o.steps > 0, "steps", o.steps, "at least 1");
+  require(o.batch > 0, "batch", o.batch, "at least 1");
+  require(o.sequence_length > 0, "sequence-length", o.sequence_length, "at least 1");
+  require(o.micro_batch >= 0 && (o.micro_batch == 0 || o.batch % o.micro_batch == 0), "micro-batch",
+          o.micro_batch, "a divisor of --batch");
+  require(o.warmup <= o.steps, "warmup", o.warmup, "at most --steps");
+  require(o.lr < 1, "lr", o.lr, "below 1");
+  require(o.beta1 >= 0 && o.beta1 < 1, "beta1", o.beta1, "from 0 to below 1");
+  require(o.beta2 >= 0 && o.beta2 < 1, "beta2", o.beta2, "from 0 to below 1");
+  require(o.clip >= 0, "clip", o.clip, "0 or more");
+  require(o.save_every >= 0, "save-every", o.save_every, "0 or more");
+  require(o.eval_every >= 0, "eval-every", o.eval_every, "0 or more");
+  require(o.eval_tokens >= 2, "eval-tokens", o.eval_tokens, "at least 2");
+}
+
+TrainerOptions trainer_options(const RunOptions& o, const Config& config) {
+  TrainerOptions t;
+  t.schedule = run_schedule(o, config);
+  t.adamw.beta1 = o.beta1;
+  t.adamw.beta2 = o.beta2;
+  t.clip_norm = o.clip;
+  t.sequence_length = o.sequence_length;
+  t.sequences = o.batch;
+  t.micro_sequences = o.micro_batch;
+  for (int64_t m = 1; o.micro_batch == 0 && m <= o.batch; ++m) {
+    if (o.batch % m == 0 && (m == 1 || m * o.sequence_length <= kMicroTokens))
+      t.micro_sequences = m;
+  }
+  return t;
+}
+
+// What identifies the data of a run: a resumed run must see the same tokens.
+OrderedJson fingerprint(const TokenDataset& dataset) {
+  return {{"vocab_size", dataset.vocab_size()},
+          {"train_tokens", dataset.tokens(Split::kTrain)},
+          {"valid_tokens", dataset.tokens(Split::kValid)}};
+}
+
+// The log of a run: appended step by step, cut back to a checkpoint's step when the run goes on.
+class Log {
+ public:
+  Log(const Path& path, int64_t keep_steps) : path_(path) {
+    std::string kept;
+    if (keep_steps > 0) {
+      const std::string text = read_text(path);
+      for (size_t begin = 0, line = 0; line < static_cast<size_t>(keep_steps); ++line) {
+        const size_t end = text.find('\n', begin);
+        if (end == std::string::npos) {
+          bad_input("{}: it has {} lines; the checkpoint beside it is at step {}", path.string(),
+                    line, keep_steps);
+        }
+        begin = end + 1;
+        if (line + 1 == static_cast<size_t>(keep_steps)) kept = text.substr(0, begin);
+      }
+    }
+    write_text(path, kept);
+    file_ = std::fopen(path.c_str(), "a");
+    if (file_ == nullptr) failure("{}: cannot be opened for writing", path.string());
+  }
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+  ~Log() { std::fclose(file_); }
+  void write(const StepReport& r, double seconds, std::optional<double> valid_loss) {
+    OrderedJson line = {{"step", r.step},
+                        {"loss", r.loss},
+                        {"lr", r.learning_rate},
+                        {"weight_decay", r.weight_decay},
+                        {"grad_norm", r.gradient_norm},
+                        {"zeros", r.zeros},
+                        {"flips", r.flips},
+                        {"tokens", r.tokens},
+                        {"seconds", seconds}};
+    if (valid_loss) line["valid_loss"] = *valid_loss;
+    const std::string text = line.dump() + "\n";
+    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
+      failure("{}: cannot be written (disk full?)", path_.string());
+    }
+  }
+
+ private:
+  Path path_;
+  std::FILE* file_ = nullptr;
+};
+
+void save(Trainer& trainer, const RunOptions& options, const TokenDataset& dataset,
+          const Tokenizer& tokenizer) {
+  AtomicDirectory directory(checkpoint_of(options.out));
+  write_hf_model(directory.path(), trainer.model(), &tokenizer);
+  trainer.save_state(directory.path());
+  const OrderedJson record = {{"options", record_of(options)}, {"dataset", fingerprint(dataset)}};
+  write_text(directory.path() / kRecordFile, record.dump(2) + "\n");
+  directory.commit();
+}
+
+Model first_model(const RunOptions& options, const Config& config, bool resume) {
+  if (!resume) return Model::random(config, options.seed);
+  Model model = Model::open(checkpoint_of(options.out));
+  if (!(model.config() == config)) {
+    bad_input("{}: its config.json is not the model that {} describes",
+              checkpoint_of(options.out).string(), kRecordFile);
+  }
+  return model;
+}
+
+void check_resume(const RunOptions& options, const TokenDataset& dataset, bool resume) {
+  const bool exists = std::filesystem::exists(checkpoint_of(options.out));
+  if (!resume) {
+    if (exists) bad_input("--out: {} has a run already; --resume goes on with it", options.out);
+    return;
+  }
+  const Path file = checkpoint_of(options.out) / kRecordFile;
+  const Json record = parse_json(read_text(file), file.string());
+  if (!record.contains("dataset") || record["dataset"] != Json(fingerprint(dataset))) {
+    bad_input("{}: the run was started on another dataset than {}", file.string(), options.data);
+  }
+}
+
+}  // namespace
+
+Config run_config(const RunOptions& o, int64_t vocabulary) {
+  Config config = as_family(preset(o.preset), family_from(o.family));
+  const auto take = [](int64_t option, int64_t& field) {
+    if (option > 0) field = option;
+  };
+  take(o.hidden, config.hidden);
+  take(o.layers, config.layers);
+  take(o.heads, config.heads);
+  take(o.ffn, config.ffn);
+  if (o.heads > 0) config.kv_heads = config.heads;
+  take(o.kv_heads, config.kv_heads);
+  if (o.hidden > 0 || o.heads > 0) {
+    if (config.hidden % config.heads != 0) {
+      bad_input("--hidden: {} is no multiple of --heads {}", config.hidden, config.heads);
+    }
+    config.head_dim = config.hidden / config.heads;
+  }
+  config.vocabulary = vocabulary;
+  config.context = std::max(config.context, o.sequence_length);
+  validate(config, "options");
+  return config;
+}
+
+Schedule run_schedule(const RunOptions& o, const Config& config) {
+  Schedule s = default_schedule(config, o.steps);
+  if (o.lr > 0) {
+    const double ratio = o.lr / s.peak;
+    s.peak = o.lr;
+    s.second_peak *= ratio;
+    s.end *= ratio;
+  }
+  if (o.warmup >= 0) s.warmup = o.warmup;
+  if (o.lr_second > 0) s.second_peak = o.lr_second;
+  if (o.lr_end >= 0) s.end = o.lr_end;
+  if (o.weight_decay >= 0) s.weight_decay = o.weight_decay;
+  if (o.weight_decay_second >= 0) s.second_weight_decay = o.weight_decay_second;
+  return s;
+}
+
+RunOptions read_run_options(const Path& out) {
+  const Path file = checkpoint_of(out) / kRecordFile;
+  if (!std::filesystem::exists(file)) bad_input("{}: it holds no run to resume", out.string());
+  const Json record = parse_json(read_text(file), file.string());
+  if (!record.contains("options")) bad_input("{}: it has no 'options'", file.string());
+  RunOptions options;
+  options.visit(RestoreVisitor(record["options"], file.string()));
+  options.out = out.string();
+  return options;
+}
+
+RunReport train(const RunOptions& options, bool resume, const RunObserver& observer) {
+  validate(options);
+  const TokenDataset dataset = TokenDataset::open(options.data);
+  const Tokenizer tokenizer = dataset.tokenizer();
+  const Config config = run_config(options, dataset.vocab_size());
+  check_resume(options, dataset, resume);
+  const Loader loader(dataset, Split::kTrain, options.sequence_length, options.batch, options.seed);
+  std::vector<int32_t> held_out(
+      static_cast<size_t>(std::min(options.eval_tokens, dataset.tokens(Split::kValid))));
+  dataset.read(Split::kValid, 0, static_cast<int64_t>(held_out.size()), held_out.data());
+
+  std::filesystem::create_directories(options.out);
+  Trainer trainer(first_model(options, config, resume), trainer_options(options, config));
+  if (resume) trainer.load_state(checkpoint_of(options.out));
+  Log log(log_of(options.out), trainer.steps_done());
+  if (!resume) save(trainer, options, dataset, tokenizer);
+
+  RunReport report{trainer.steps_done(),
+                   config.parameters(),
+                   config.linear_parameters(),
+                   0,
+                   0,
+                   0,
+                   0,
+                   trainer.steps_done() >= options.steps};
+  const auto size = static_cast<size_t>(options.batch * options.sequence_length);
+  std::vector<int32_t> inputs(size), targets(size);
+  const Timer timer;
+  int64_t tokens = 0;
+  const auto due = [&](int64_t every, int64_t step) {
+    return step == options.steps || (every > 0 && step % every == 0);
+  };
+  while (trainer.steps_done() < options.steps) {
+    loader.batch(trainer.steps_done(), inputs.data(), targets.data());
+    const StepReport step = trainer.step(inputs, targets);
+    tokens += step.tokens;
+    std::optional<double> valid_loss;
+    if (held_out.size() >= 2 && due(options.eval_every, step.step)) {
+      valid_loss = perplexity(trainer.model().weights(), held_out, options.sequence_length).loss();
+      report.valid_loss = *valid_loss;
+    }
+    log.write(step, timer.seconds(), valid_loss);
+    const bool go_on = observer(step, options.steps, valid_loss);
+    if (due(options.save_every, step.step) || !go_on) save(trainer, options, dataset, tokenizer);
+    report.steps = step.step;
+    report.loss = step.loss;
+    report.finished = step.step == options.steps;
+    if (!go_on) break;
+  }
+  report.seconds = timer.seconds();
+  report.tokens_per_second = static_cast<double>(tokens) / std::max(1e-9, report.seconds);
+  return report;
+}
+
+}  // namespace trit

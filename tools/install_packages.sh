@@ -1,0 +1,35 @@
+#!/bin/bash
+# Installs the Debian packages that building and testing need and that are missing. Says which; asks
+# for root only then; does and prints nothing when all are there.
+set -euo pipefail
+
+packages=(
+  make cmake ninja-build pkg-config g++ clang-14 clang-format-14 python3
+  libcli11-dev libfmt-dev nlohmann-json3-dev libopenblas-pthread-dev libpcre2-dev libzstd-dev
+  zlib1g-dev libgtest-dev
+)
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "not a Debian system: these must be there by other means: ${packages[*]}" >&2
+  exit 0
+fi
+
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
+missing=()
+for package in "${packages[@]}"; do
+  grep -qxF "installed $package" <<<"$installed" || missing+=("$package")
+done
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+echo "installing the Debian packages that are missing: ${missing[*]}"
+as_root=()
+if [[ $(id -u) -ne 0 ]]; then
+  if ! command -v sudo >/dev/null; then
+    echo "root is needed; run as root: apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+"${as_root[@]}" apt-get -qq update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
