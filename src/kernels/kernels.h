@@ -23,7 +23,7 @@ std::string_view to_string(Isa isa);  // "scalar", "avx2", "avx512vnni"
 inline constexpr int64_t kKeyBlock = 16;
 
 struct AdamStep {
-  float learning_rate, beta1, beta2, epsilon, weight_decay;
+  float learning_rate, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon, weight_decay;
   float correction1, correction2;  // 1 - beta1^t, sqrt(1 - beta2^t)
   float gradient_scale;            // gradients are multiplied by it first (clipping, accumulation)
 };
@@ -33,7 +33,7 @@ struct Table {
   // q = clamp(round_half_even(x s), -128, 127) for i < n, then zeros up to n_padded.
   // Returns the step 1/s = max(max|x|, 1e-5) / 127; *sum is the sum of q. A NaN or infinity in x
   // gives a step that is not finite.
-  float (*quantize_i8)(const float* x, int64_t n, int64_t n_padded, int8_t* q, int32_t* sum);
+  double (*quantize_i8)(const float* x, int64_t n, int64_t n_padded, int8_t* q, int32_t* sum);
 
   // y[t][r] = sum_k level[r][k] x[t][k] over int8 activations, exactly. w: 2-bit codes (level + 1)
   // in the canonical packing (quant/packing.h), row_bytes per row; x: [T, 4 row_bytes], zero past K;
@@ -87,8 +87,8 @@ struct Table {
   void (*axpy)(float a, const float* x, int64_t n, float* y);
   float (*dot)(const float* x, const float* y, int64_t n);
   // y = q * a (dequantisation) and y = float(acc) * a (the epilogue of a BitLinear).
-  void (*scale_i8)(const int8_t* q, float a, int64_t n, float* y);
-  void (*scale_i32)(const int32_t* acc, float a, int64_t n, float* y);
+  void (*scale_i8)(const int8_t* q, double a, int64_t n, float* y);
+  void (*scale_i32)(const int32_t* acc, double a, int64_t n, float* y);
 
   // AdamW with decoupled weight decay (Loshchilov and Hutter, 1711.05101), as PyTorch orders it:
   // p *= 1 - lr wd; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr / c1 * m / (sqrt(v) / c2 + eps).

@@ -33,7 +33,7 @@ void for_tiles(int64_t rows, int64_t outputs, Body body) {
   });
 }
 
-void quantize_rows(ConstMatrix x, int64_t padded, int8_t* q, float* step, int32_t* sum) {
+void quantize_rows(ConstMatrix x, int64_t padded, int8_t* q, double* step, int32_t* sum) {
   std::atomic<int64_t> broken{-1};
   parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -55,7 +55,7 @@ void ternary_forward(const Linear& layer, const LinearInput& input, Matrix y) {
     kernel.ternary_gemm_i8(layer.packed + output * row_bytes, outputs, row_bytes,
                            input.q + row * padded, input.sum + row, rows, sums, kTileOutputs);
     for (int64_t t = 0; t < rows; ++t) {
-      kernel.scale_i32(sums + t * kTileOutputs, input.step[row + t] * layer.scale, outputs,
+      kernel.scale_i32(sums + t * kTileOutputs, input.step[row + t] * static_cast<double>(layer.scale), outputs,
                        y.row(row + t) + output);
     }
   });
@@ -125,7 +125,7 @@ LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspa
   if (layer.kind == WeightKind::kFloat) return input;
   const int64_t padded = padded_columns(x.columns);
   int8_t* q = workspace.get<int8_t>("linear q", x.rows * padded);
-  float* step = workspace.get<float>("linear step", x.rows);
+  double* step = workspace.get<double>("linear step", x.rows);
   int32_t* sum = workspace.get<int32_t>("linear sum", x.rows);
   quantize_rows({input.values, x.rows, x.columns}, padded, q, step, sum);
   input.q = q;

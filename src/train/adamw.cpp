@@ -27,6 +27,8 @@ void AdamW::step(std::span<const TensorRow> table, double learning_rate, double 
         static_cast<float>(learning_rate),
         static_cast<float>(options_.beta1),
         static_cast<float>(options_.beta2),
+        static_cast<float>(1.0 - options_.beta1),
+        static_cast<float>(1.0 - options_.beta2),
         static_cast<float>(options_.epsilon),
         row.role == TensorRole::kNorm ? 0.0f : static_cast<float>(weight_decay),
         static_cast<float>(1.0 - std::pow(options_.beta1, t)),

@@ -1,6 +1,6 @@
-// Training steps against PyTorch's: every folder below $TRIT_DATA_DIR/oracles/train holds initial
-// parameters, a batch, and what PyTorch made of them (loss, every gradient, parameters after one and
-// five AdamW steps).
+// Training steps against PyTorch's. A folder holds initial parameters, a batch, and what PyTorch made of
+// them: loss, every gradient, parameters after one and five AdamW steps. Small ones stand in testdata/
+// (tools/make_train_goldens.py); all that are found below $TRIT_DATA_DIR/oracles/train are run too.
 
 #include <gtest/gtest.h>
 
@@ -36,6 +36,7 @@ Config config_of(const Json& meta) {
   config.rope_theta = c.at("theta");
   config.norm_epsilon = c.at("eps");
   config.weights = c.at("bit").get<bool>() ? WeightKind::kTernary : WeightKind::kFloat;
+  if (c.value("binary", false)) config.weights = WeightKind::kBinary;
   config.activation = c.at("act") == "silu" ? Activation::kSilu : Activation::kRelu2;
   config.tied = c.at("tied");
   const std::string inner =
@@ -144,18 +145,23 @@ void check_folder(const Path& folder) {
             tolerance("rel_l2_params_after5"));
 }
 
-TEST(Oracle, TrainingStepsEqualPyTorchs) {
-  if (!std::filesystem::is_directory(oracles())) {
-    GTEST_SKIP() << oracles().string()
-                 << " is not there; set TRIT_DATA_DIR to a folder with oracles/train";
-  }
+int check_folders(const Path& root) {
   int folders = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(oracles())) {
+  for (const auto& entry : std::filesystem::directory_iterator(root)) {
     if (!std::filesystem::exists(entry.path() / "meta.json")) continue;
     ++folders;
     check_folder(entry.path());
   }
-  EXPECT_GT(folders, 0);
+  return folders;
+}
+
+TEST(TrainingSteps, EqualPyTorchs) { EXPECT_EQ(check_folders(TRIT_SOURCE_DIR "/src/train/testdata"), 4); }
+
+TEST(TrainingSteps, EqualPyTorchsOnTheOptionalData) {
+  if (!std::filesystem::is_directory(oracles())) {
+    GTEST_SKIP() << oracles().string() << " is not there; set TRIT_DATA_DIR to a folder with oracles/train";
+  }
+  EXPECT_GT(check_folders(oracles()), 0);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 // No include guard and no includes, on purpose: the including file has them outside its target region.
 
 using f32x16 = float __attribute__((vector_size(64)));
+using f64x16 = double __attribute__((vector_size(128)));
 using i32x16 = int32_t __attribute__((vector_size(64)));
 using u32x16 = uint32_t __attribute__((vector_size(64)));
 using u16x16 = uint16_t __attribute__((vector_size(32)));
@@ -71,6 +72,13 @@ TRIT_INLINE f32x16 round_even(f32x16 x) {
   return (x + magic) - magic;
 }
 
+TRIT_INLINE f64x16 widen(f32x16 x) { return __builtin_convertvector(x, f64x16); }
+TRIT_INLINE f32x16 narrow(f64x16 x) { return __builtin_convertvector(x, f32x16); }
+TRIT_INLINE f64x16 round_even(f64x16 x) {
+  const f64x16 magic = f64x16{} + 6755399441055744.0;  // 1.5 * 2^52
+  return (x + magic) - magic;
+}
+
 // exp(x) to 2 ulp: x = k ln2 + r, |r| <= ln2 / 2, a degree-6 polynomial in r (Cephes), times 2^k.
 // Arguments are clamped to [-87.3, 88.3], so the result is a normal number.
 TRIT_INLINE f32x16 exp16(f32x16 x) {
@@ -105,7 +113,7 @@ TRIT_INLINE f32x16 load_bf16(const uint16_t* p) {
   return reinterpret_cast<f32x16>(__builtin_convertvector(h, u32x16) << 16);
 }
 
-float quantize_i8(const float* x, int64_t n, int64_t n_padded, int8_t* q, int32_t* sum) {
+double quantize_i8(const float* x, int64_t n, int64_t n_padded, int8_t* q, int32_t* sum) {
   // Magnitudes compared as integers: the same order, and NaN above infinity above all numbers.
   i32x16 largest{};
   for_runs(n, [&](int64_t i, int64_t count) {
@@ -118,10 +126,10 @@ float quantize_i8(const float* x, int64_t n, int64_t n_padded, int8_t* q, int32_
   float absmax;
   __builtin_memcpy(&absmax, &most, sizeof absmax);
   if (absmax < 1e-5f) absmax = 1e-5f;
-  const float inverse = 127.0f / absmax;
+  const double inverse = 127.0 / static_cast<double>(absmax);
   i32x16 total{};
   for_runs(n, [&](int64_t i, int64_t count) {
-    const f32x16 rounded = round_even(load_run(x + i, count) * inverse);
+    const f32x16 rounded = narrow(round_even(widen(load_run(x + i, count)) * inverse));
     const f32x16 clamped = smaller(larger(rounded, splat(-128.0f)), splat(127.0f));
     const i32x16 integer = __builtin_convertvector(clamped, i32x16);
     total += integer;
@@ -133,7 +141,7 @@ float quantize_i8(const float* x, int64_t n, int64_t n_padded, int8_t* q, int32_
   int32_t s = 0;
   for (int i = 0; i < 16; ++i) s += total[i];
   *sum = s;
-  return absmax / 127.0f;
+  return static_cast<double>(absmax) / 127.0;
 }
 
 struct LoadF32 {
@@ -204,13 +212,25 @@ void dense_gemm_bf16(const uint16_t* w, int64_t rows, int64_t K, const float* x,
 
 float dot(const float* x, const float* y, int64_t n) { return dense_dot<LoadF32>(x, y, n); }
 
-float rmsnorm(const float* x, const float* gain, int64_t n, float epsilon, float* y) {
-  const float r = 1.0f / __builtin_sqrtf(dot(x, x, n) / static_cast<float>(n) + epsilon);
+// The sum of squares in double, so that r is right to the last bit.
+TRIT_INLINE double inverse_rms(const float* x, int64_t n, float epsilon) {
+  f64x16 sum{};
   for_runs(n, [&](int64_t i, int64_t count) {
-    const f32x16 normed = load_run(x + i, count) * r;
-    store_run(y + i, gain ? normed * load_run(gain + i, count) : normed, count);
+    const f64x16 xi = widen(load_run(x + i, count));
+    sum += xi * xi;
   });
-  return r;
+  double total = 0;
+  for (int lane = 0; lane < 16; ++lane) total += sum[lane];
+  return 1.0 / __builtin_sqrt(total / static_cast<double>(n) + static_cast<double>(epsilon));
+}
+
+float rmsnorm(const float* x, const float* gain, int64_t n, float epsilon, float* y) {
+  const double r = inverse_rms(x, n, epsilon);
+  for_runs(n, [&](int64_t i, int64_t count) {
+    const f64x16 normed = widen(load_run(x + i, count)) * r;
+    store_run(y + i, narrow(gain ? normed * widen(load_run(gain + i, count)) : normed), count);
+  });
+  return static_cast<float>(r);
 }
 
 void rmsnorm_backward(const float* x, const float* gain, const float* dy, int64_t n, float epsilon,
@@ -390,12 +410,12 @@ void axpy(float a, const float* x, int64_t n, float* y) {
   });
 }
 
-void scale_i8(const int8_t* q, float a, int64_t n, float* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(q[i]) * a;
+void scale_i8(const int8_t* q, double a, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(static_cast<double>(q[i]) * a);
 }
 
-void scale_i32(const int32_t* acc, float a, int64_t n, float* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(acc[i]) * a;
+void scale_i32(const int32_t* acc, double a, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(static_cast<double>(acc[i]) * a);
 }
 
 void adamw(const AdamStep& step, int64_t n, const float* gradient, float* parameter, float* m,
@@ -405,8 +425,8 @@ void adamw(const AdamStep& step, int64_t n, const float* gradient, float* parame
   const float inverse2 = 1.0f / step.correction2;
   for_runs(n, [&](int64_t i, int64_t count) {
     const f32x16 g = load_run(gradient + i, count) * step.gradient_scale;
-    const f32x16 mi = load_run(m + i, count) * step.beta1 + g * (1.0f - step.beta1);
-    const f32x16 vi = load_run(v + i, count) * step.beta2 + g * g * (1.0f - step.beta2);
+    const f32x16 mi = load_run(m + i, count) * step.beta1 + g * step.one_minus_beta1;
+    const f32x16 vi = load_run(v + i, count) * step.beta2 + g * g * step.one_minus_beta2;
     float root[16];
     store(root, vi);
     for (float& lane : root) lane = __builtin_sqrtf(lane);
