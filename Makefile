@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 JOBS   := $(shell nproc)
 RUN    = build/release/trit run $(MODEL) "$(PROMPT)"
 
-.PHONY: help packages build run test format asan tsan install clean
+.PHONY: help packages test-packages build run test format asan tsan install clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -13,27 +13,32 @@ help:  ## this list
 packages:
 	@tools/install_packages.sh
 
-build: packages build-release  ## build/release/trit, after installing the Debian packages that are missing
+test-packages:
+	@tools/install_packages.sh --test
+
+build: packages  ## build/release/trit, after installing the Debian packages that are missing
+	@cmake --preset release --log-level=WARNING >/dev/null
+	cmake --build --preset release --target trit
 
 run: build  ## build, then stream a story (PROMPT="...", MODEL=file.gguf)
 	@$(RUN)
 
-test: packages  ## format, include direction, both compilers, all tests
+test: test-packages  ## format, include direction, both compilers, all tests
 	tools/check_format.sh
 	tools/check_layers.py
 	@$(MAKE) --no-print-directory build-release build-clang
 	ctest --preset release -j $(JOBS)
 
-format: packages  ## let clang-format rewrite the sources
+format: test-packages  ## let clang-format rewrite the sources
 	tools/check_format.sh --fix
 
-asan: packages build-asan  ## all tests under the address and undefined behaviour sanitizers
+asan: test-packages build-asan  ## all tests under the address and undefined behaviour sanitizers
 	ctest --preset asan -j $(JOBS)
 
-tsan: packages build-tsan  ## all tests under the thread sanitizer
+tsan: test-packages build-tsan  ## all tests under the thread sanitizer
 	ctest --preset tsan -j $(JOBS)
 
-install: build  ## program, library and headers to PREFIX (/usr/local); honours DESTDIR
+install: packages build-release  ## program, library and headers to PREFIX (/usr/local); honours DESTDIR
 	cmake --install build/release --prefix $(PREFIX)
 
 clean:  ## remove build/

@@ -1,13 +1,13 @@
 #!/bin/bash
-# Installs the Debian packages that building and testing need and that are missing. Says which; asks
-# for root only then; does and prints nothing when all are there.
+# Installs the Debian packages that building needs and that are missing; with --test, those of the tests
+# too. Says which; asks for root only then; does and prints nothing when all are there.
 set -euo pipefail
 
 packages=(
-  make cmake ninja-build pkg-config g++ clang-14 clang-format-14 python3
-  libcli11-dev libfmt-dev nlohmann-json3-dev libopenblas-pthread-dev libpcre2-dev libzstd-dev
-  zlib1g-dev libgtest-dev
+  make cmake ninja-build pkg-config g++ libcli11-dev libfmt-dev nlohmann-json3-dev
+  libopenblas-pthread-dev libpcre2-dev libzstd-dev zlib1g-dev
 )
+[[ ${1-} != --test ]] || packages+=(libgtest-dev clang-14 clang-format-14 python3)
 
 if ! command -v dpkg-query >/dev/null; then
   echo "not a Debian system: these must be there by other means: ${packages[*]}" >&2

@@ -26,12 +26,8 @@ PerplexityReport perplexity(const Weights& weights, std::span<const int32_t> tok
   const int64_t windows = (predicted + window - 1) / window;
   const int64_t at_once = std::min(windows, std::max<int64_t>(1, kRows / window));
 
-  State state(c, at_once * window, false);
+  State state(c, Pass::kWhole, at_once, window, at_once * window);
   state.workspace.training = true;  // windows are long: let the BLAS have the plain products
-  const int64_t capacity = (window + 15) / 16 * 16;
-  const auto size = static_cast<size_t>(at_once * c.kv_heads * capacity * c.head_dim);
-  auto keys = Buffer<float>(size), values = Buffer<float>(size);
-  state.kv.layers.assign(static_cast<size_t>(c.layers), {keys.data(), values.data(), capacity});
 
   PerplexityReport report;
   const Timer timer;

@@ -13,16 +13,8 @@ constexpr int64_t kPrefillRows = 256;  // rows of one forward pass of a long pro
 Session::Session(const Weights& weights, int64_t context)
     : weights_(weights),
       context_(std::min(context, weights.config.context)),
-      state_(weights.config, std::min(kPrefillRows, context_), false),
-      logits_(static_cast<size_t>(weights.config.vocabulary)) {
-  const Config& c = weights.config;
-  const int64_t capacity = (context_ + 15) / 16 * 16, layer = c.kv_heads * capacity * c.head_dim;
-  memory_ = Buffer<float>(static_cast<size_t>(2 * c.layers * layer));
-  for (int64_t l = 0; l < c.layers; ++l) {
-    float* keys = memory_.data() + 2 * l * layer;
-    state_.kv.layers.push_back({keys, keys + layer, capacity});
-  }
-}
+      state_(weights.config, Pass::kContinue, 1, context_, std::min(kPrefillRows, context_)),
+      logits_(static_cast<size_t>(weights.config.vocabulary)) {}
 
 std::span<float> Session::feed(std::span<const int32_t> tokens) {
   TRIT_CHECK(!tokens.empty());

@@ -31,7 +31,6 @@ class Session {
   const Weights& weights_;
   int64_t context_, position_ = 0;
   State state_;
-  Buffer<float> memory_;
   std::vector<float> logits_;
 };
 

@@ -124,7 +124,7 @@ TEST(QuantizeI8, ZeroRowsTakeTheFloorAndBadRowsShow) {
   int32_t sum = 1;
   Floats x(20, 0.0f);
   EXPECT_DOUBLE_EQ(table(Isa::kScalar).quantize_i8(x.data(), 20, 128, q.data(), &sum),
-                  static_cast<double>(1e-5f) / 127.0);
+                   static_cast<double>(1e-5f) / 127.0);
   EXPECT_EQ(sum, 0);
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
@@ -142,7 +142,8 @@ TEST(FloatRows, EveryInstructionSetGivesTheBitsOfTheSpecification) {
     expect_same_bits_everywhere([&](const Table& k) {
       std::vector<int8_t> q(size + 3);
       int32_t sum = 0;
-      Floats out = {static_cast<float>(k.quantize_i8(x.data(), n, n + 3, q.data(), &sum)), static_cast<float>(sum)};
+      Floats out = {static_cast<float>(k.quantize_i8(x.data(), n, n + 3, q.data(), &sum)),
+                    static_cast<float>(sum)};
       out.insert(out.end(), q.begin(), q.end());
       Floats scaled(size);
       k.scale_i8(q.data(), 0.3f, n, scaled.data());
@@ -205,8 +206,8 @@ TEST(FloatRows, EveryInstructionSetGivesTheBitsOfTheSpecification) {
     expect_same_bits_everywhere([&](const Table& k) {
       Floats p = x, m = y, v = random_floats(n, 4);
       for (float& value : v) value *= value;
-      k.adamw({1e-3f, 0.9f, 0.95f, 0.1f, 0.05f, 1e-8f, 0.1f, 0.1f, 0.22f, 0.5f}, n, z.data(), p.data(), m.data(),
-              v.data());
+      k.adamw({1e-3f, 0.9f, 0.95f, 0.1f, 0.05f, 1e-8f, 0.1f, 0.1f, 0.22f, 0.5f}, n, z.data(),
+              p.data(), m.data(), v.data());
       p.insert(p.end(), m.begin(), m.end());
       p.insert(p.end(), v.begin(), v.end());
       return p;
@@ -336,8 +337,8 @@ TEST(FloatRows, HandValues) {
   EXPECT_NEAR(logits[1], -0.5, 1e-6);
   // First AdamW step: m / c1 = g and sqrt(v) / c2 = |g|, so p moves by lr against the sign of g.
   Floats p = {1.0f}, m = {0.0f}, v = {0.0f};
-  k.adamw({0.1f, 0.9f, 0.99f, 0.1f, 0.01f, 0.0f, 0.5f, 0.1f, 0.1f, 1.0f}, 1, Floats{-4}.data(), p.data(),
-          m.data(), v.data());
+  k.adamw({0.1f, 0.9f, 0.99f, 0.1f, 0.01f, 0.0f, 0.5f, 0.1f, 0.1f, 1.0f}, 1, Floats{-4}.data(),
+          p.data(), m.data(), v.data());
   EXPECT_NEAR(p[0], 1.0 * (1 - 0.1 * 0.5) + 0.1, 1e-6);
 }
 

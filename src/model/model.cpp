@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/kernels.h"
 
 namespace trit {
 namespace {
@@ -196,12 +197,24 @@ void point_into(Weights& weights, std::span<const TensorRow> table, const float*
   for (const TensorRow& row : table) point_at(weights, row, flat + row.offset, DType::kF32);
 }
 
-State::State(const Config& config, int64_t max_rows, bool keep)
-    : rotary(config.head_dim, config.rope_theta, config.context),
+KvCache::KvCache(const Config& config, int64_t sequences, int64_t positions, bool shared) {
+  const int64_t block = kernels::kKeyBlock, capacity = (positions + block - 1) / block * block;
+  const int64_t size = sequences * config.kv_heads * capacity * config.head_dim;
+  memory_ = Buffer<float>(static_cast<size_t>(2 * size * (shared ? 1 : config.layers)));
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    float* keys = memory_.data() + (shared ? 0 : 2 * layer * size);
+    layers.push_back({keys, keys + size, capacity});
+  }
+}
+
+State::State(const Config& config, Pass pass, int64_t sequences, int64_t positions,
+             int64_t max_rows)
+    : kv(config, sequences, positions, pass != Pass::kContinue),
+      rotary(config.head_dim, config.rope_theta, positions),
       config_(config),
-      max_rows_(max_rows),
-      keep_(keep) {
-  workspace.training = keep;
+      pass_(pass),
+      max_rows_(max_rows) {
+  workspace.training = pass == Pass::kTraining;
   layers.resize(static_cast<size_t>(config.layers));
   // Lay out the widest case once to learn the size, then for real.
   resize(max_rows);
@@ -223,7 +236,7 @@ void State::resize(int64_t rows) {
   const int64_t query = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   for (size_t l = 0; l < layers.size(); ++l) {
     LayerActivations& a = layers[l];
-    if (l > 0 && !keep_) {
+    if (l > 0 && !keeps()) {
       a = layers[0];
       continue;
     }
@@ -242,7 +255,7 @@ void State::resize(int64_t rows) {
     a.m = take(c.ffn);
     a.n = c.sub_norms() ? take(c.ffn) : a.m;
   }
-  output = keep_ ? take(c.hidden) : layers[0].x;
+  output = keeps() ? take(c.hidden) : layers[0].x;
   hidden = take(c.hidden);
 }
 

@@ -87,9 +87,22 @@ void point_into(Weights& weights, std::span<const TensorRow> table, const float*
 
 // ---- State ----
 
-// Keys and values of every layer. infer/ allocates and decides about it; the forward pass fills it.
-struct KvCache {
-  std::vector<KvLayer> layers;  // in training all of them are the same memory
+// Keys and values of every layer, for sequences 0 to `sequences` - 1 and positions 0 to `positions` - 1.
+class KvCache {
+ public:
+  // shared: the layers use the same memory, which will do where each pass runs whole sequences.
+  KvCache(const Config& config, int64_t sequences, int64_t positions, bool shared);
+  std::vector<KvLayer> layers;
+
+ private:
+  Buffer<float> memory_;
+};
+
+// What a State is for.
+enum class Pass : uint8_t {
+  kContinue,  // passes go on where earlier ones ended: prefill in pieces, decode
+  kWhole,     // every pass runs whole sequences: evaluation
+  kTraining,  // the same, and every layer's activations stay for the backward pass
 };
 
 // What one layer's forward pass leaves behind. In training each layer has its own; in inference all
@@ -109,16 +122,15 @@ struct LayerActivations {
   Matrix n;                   // [N, F] m after ffn_sub_norm, or m itself
 };
 
-// Memory of a forward pass over at most `max_rows` rows.
+// Memory of forward passes over at most `max_rows` rows of `sequences` sequences of up to `positions` tokens.
 class State {
  public:
-  // keep = true: every layer's activations stay (for the backward pass).
-  State(const Config& config, int64_t max_rows, bool keep);
-  // Sets the number of rows of the views below; throws nothing, rows <= max_rows.
+  State(const Config& config, Pass pass, int64_t sequences, int64_t positions, int64_t max_rows);
+  // Sets the number of rows of the views below, at most max_rows.
   void resize(int64_t rows);
 
   int64_t rows() const { return rows_; }
-  bool keeps() const { return keep_; }
+  bool keeps() const { return pass_ == Pass::kTraining; }
   std::vector<LayerActivations> layers;
   Matrix output;  // [N, C] the residual stream after the last layer
   Matrix hidden;  // [N, C] output after the final norm: the head's input
@@ -129,8 +141,8 @@ class State {
  private:
   Matrix take(int64_t columns);
   Config config_;
+  Pass pass_;
   int64_t max_rows_, rows_ = 0, used_ = 0;
-  bool keep_;
   Buffer<float> memory_;
 };
 

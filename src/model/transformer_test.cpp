@@ -31,20 +31,11 @@ Config tiny(WeightKind weights, NormForm norms, Activation activation, bool tied
   return config;
 }
 
-// A state with a cache of its own for every layer.
-struct Session {
-  Session(const Config& c, int64_t rows, bool keep) : state(c, rows, keep) {
-    const int64_t capacity = 64, sequences = 4;
-    const auto size = static_cast<size_t>(sequences * c.kv_heads * capacity * c.head_dim);
-    for (int64_t l = 0; l < c.layers; ++l) {
-      memory.push_back(Buffer<float>::zeros(size));
-      memory.push_back(Buffer<float>::zeros(size));
-      state.kv.layers.push_back({memory[memory.size() - 2].data(), memory.back().data(), capacity});
-    }
-  }
-  State state;
-  std::vector<Buffer<float>> memory;
-};
+constexpr int64_t kSequences = 4, kPositions = 64;
+
+State make_state(const Config& config, int64_t rows, Pass pass) {
+  return State(config, pass, kSequences, kPositions, rows);
+}
 
 std::vector<int32_t> random_tokens(int64_t count, int64_t vocabulary, uint64_t seed) {
   Rng rng(seed);
@@ -74,18 +65,18 @@ TEST_P(GradientTest, EqualsFiniteDifferences) {
   const int64_t B = 2, T = 9, N = B * T;
   const auto tokens = random_tokens(N, config.vocabulary, 5),
              targets = random_tokens(N, config.vocabulary, 6);
-  Session run(config, N, true);
+  State run = make_state(config, N, Pass::kTraining);
   std::vector<float> losses(static_cast<size_t>(N));
   const auto loss = [&] {
     Gradients unused(config);
-    forward_backward(model.weights(), B, tokens, targets, 1.0f / static_cast<float>(N), run.state,
-                     unused, losses);
+    forward_backward(model.weights(), B, tokens, targets, 1.0f / static_cast<float>(N), run, unused,
+                     losses);
     double total = 0;
     for (const float l : losses) total += static_cast<double>(l);
     return total / static_cast<double>(N);
   };
   Gradients gradients(config);
-  forward_backward(model.weights(), B, tokens, targets, 1.0f / static_cast<float>(N), run.state,
+  forward_backward(model.weights(), B, tokens, targets, 1.0f / static_cast<float>(N), run,
                    gradients, losses);
 
   for (const TensorRow& row : model.table()) {
@@ -136,19 +127,19 @@ TEST_P(FormTest, PrefillDecodeAndTrainingAgree) {
   const auto tokens = random_tokens(T, config.vocabulary, 8);
   const auto slots = whole_sequences(1, T);
   const auto run_in_pieces = [&](std::initializer_list<size_t> pieces) {
-    Session run(config, T, false);
+    State run = make_state(config, T, Pass::kContinue);
     std::vector<float> result;
     size_t begin = 0;
     for (const size_t piece : pieces) {
       const std::span all(tokens);
       forward(model.weights(), {all.subspan(begin, piece), std::span(slots).subspan(begin, piece)},
-              run.state);
+              run);
       begin += piece;
     }
-    const int64_t last = run.state.rows() - 1;
+    const int64_t last = run.rows() - 1;
     result.resize(static_cast<size_t>(config.vocabulary + config.hidden));
-    std::copy_n(run.state.hidden.row(last), config.hidden, result.begin() + config.vocabulary);
-    logits(model.weights(), run.state, last, {result.data(), 1, config.vocabulary});
+    std::copy_n(run.hidden.row(last), config.hidden, result.begin() + config.vocabulary);
+    logits(model.weights(), run, last, {result.data(), 1, config.vocabulary});
     return result;
   };
   const std::vector<float> whole = run_in_pieces({37});
@@ -157,13 +148,13 @@ TEST_P(FormTest, PrefillDecodeAndTrainingAgree) {
                            1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}),
             whole);
 
-  Session training(config, T, true);
-  forward(model.weights(), {tokens, slots}, training.state);
+  State training = make_state(config, T, Pass::kTraining);
+  forward(model.weights(), {tokens, slots}, training);
   std::vector<float> trained(static_cast<size_t>(config.vocabulary));
-  logits(model.weights(), training.state, T - 1, {trained.data(), 1, config.vocabulary});
+  logits(model.weights(), training, T - 1, {trained.data(), 1, config.vocabulary});
   if (config.weights != WeightKind::kFloat) {
-    EXPECT_TRUE(std::equal(whole.begin() + config.vocabulary, whole.end(),
-                           training.state.hidden.row(T - 1)));
+    EXPECT_TRUE(
+        std::equal(whole.begin() + config.vocabulary, whole.end(), training.hidden.row(T - 1)));
   }
   const auto [low, high] = std::minmax_element(trained.begin(), trained.end());
   for (size_t v = 0; v < trained.size(); ++v)
@@ -176,14 +167,13 @@ TEST_P(FormTest, SequencesOfABatchAreIndependent) {
   const Model model = Model::random(config, 9);
   const int64_t T = 11;
   const auto tokens = random_tokens(3 * T, config.vocabulary, 10);
-  Session together(config, 3 * T, false);
-  forward(model.weights(), {tokens, whole_sequences(3, T)}, together.state);
+  State together = make_state(config, 3 * T, Pass::kContinue);
+  forward(model.weights(), {tokens, whole_sequences(3, T)}, together);
   for (size_t b = 0; b < 3; ++b) {
-    Session alone(config, T, false);
-    forward(model.weights(), {std::span(tokens).subspan(b * T, T), whole_sequences(1, T)},
-            alone.state);
-    const float* row = together.state.hidden.row(static_cast<int64_t>(b * T));
-    EXPECT_TRUE(std::equal(row, row + T * config.hidden, alone.state.hidden.data));
+    State alone = make_state(config, T, Pass::kContinue);
+    forward(model.weights(), {std::span(tokens).subspan(b * T, T), whole_sequences(1, T)}, alone);
+    const float* row = together.hidden.row(static_cast<int64_t>(b * T));
+    EXPECT_TRUE(std::equal(row, row + T * config.hidden, alone.hidden.data));
   }
 }
 
@@ -197,9 +187,9 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Forward, RefusesTokensOutsideTheVocabulary) {
   const Config config = tiny(WeightKind::kTernary, NormForm::kSub, Activation::kSilu, true);
   const Model model = Model::random(config, 1);
-  Session run(config, 2, false);
+  State run = make_state(config, 2, Pass::kContinue);
   const std::vector<int32_t> tokens = {3, 50};
-  EXPECT_THROW(forward(model.weights(), {tokens, whole_sequences(1, 2)}, run.state), Error);
+  EXPECT_THROW(forward(model.weights(), {tokens, whole_sequences(1, 2)}, run), Error);
 }
 
 }  // namespace

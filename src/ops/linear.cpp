@@ -55,7 +55,8 @@ void ternary_forward(const Linear& layer, const LinearInput& input, Matrix y) {
     kernel.ternary_gemm_i8(layer.packed + output * row_bytes, outputs, row_bytes,
                            input.q + row * padded, input.sum + row, rows, sums, kTileOutputs);
     for (int64_t t = 0; t < rows; ++t) {
-      kernel.scale_i32(sums + t * kTileOutputs, input.step[row + t] * static_cast<double>(layer.scale), outputs,
+      kernel.scale_i32(sums + t * kTileOutputs,
+                       input.step[row + t] * static_cast<double>(layer.scale), outputs,
                        y.row(row + t) + output);
     }
   });

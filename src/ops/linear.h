@@ -37,7 +37,7 @@ struct LinearInput {
   int64_t rows = 0, columns = 0;
   const float* values = nullptr;  // [rows, columns], after the inner norm
   const int8_t* q = nullptr;      // [rows, padded_columns(columns)], null for a float layer
-  const double* step = nullptr;    // [rows]
+  const double* step = nullptr;   // [rows]
   const int32_t* sum = nullptr;   // [rows]
 };
 

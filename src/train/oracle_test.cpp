@@ -155,11 +155,14 @@ int check_folders(const Path& root) {
   return folders;
 }
 
-TEST(TrainingSteps, EqualPyTorchs) { EXPECT_EQ(check_folders(TRIT_SOURCE_DIR "/src/train/testdata"), 4); }
+TEST(TrainingSteps, EqualPyTorchs) {
+  EXPECT_EQ(check_folders(TRIT_SOURCE_DIR "/src/train/testdata"), 4);
+}
 
 TEST(TrainingSteps, EqualPyTorchsOnTheOptionalData) {
   if (!std::filesystem::is_directory(oracles())) {
-    GTEST_SKIP() << oracles().string() << " is not there; set TRIT_DATA_DIR to a folder with oracles/train";
+    GTEST_SKIP() << oracles().string()
+                 << " is not there; set TRIT_DATA_DIR to a folder with oracles/train";
   }
   EXPECT_GT(check_folders(oracles()), 0);
 }

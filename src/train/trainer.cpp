@@ -17,8 +17,6 @@ double sum(std::span<const float> values) {
   return total;
 }
 
-int64_t cache_capacity(int64_t positions) { return (positions + 15) / 16 * 16; }
-
 }  // namespace
 
 Trainer::Trainer(Model model, const TrainerOptions& options)
@@ -26,7 +24,8 @@ Trainer::Trainer(Model model, const TrainerOptions& options)
       options_(options),
       adamw_(model_.table(), options.adamw),
       gradients_(model_.config()),
-      state_(model_.config(), options.micro_sequences * options.sequence_length, true),
+      state_(model_.config(), Pass::kTraining, options.micro_sequences, options.sequence_length,
+             options.micro_sequences * options.sequence_length),
       losses_(static_cast<size_t>(options.micro_sequences * options.sequence_length)) {
   const Config& c = model_.config();
   TRIT_CHECK(!model_.masters().empty());
@@ -34,13 +33,6 @@ Trainer::Trainer(Model model, const TrainerOptions& options)
   if (options.sequence_length > c.context) {
     bad_input("sequence length {}: the model's context is {}", options.sequence_length, c.context);
   }
-  // The backward pass reads q, k and v from the activations, so one layer's cache serves all.
-  const int64_t capacity = cache_capacity(options.sequence_length);
-  const auto size =
-      static_cast<size_t>(options.micro_sequences * c.kv_heads * capacity * c.head_dim);
-  keys_ = Buffer<float>::zeros(size);
-  values_ = Buffer<float>::zeros(size);
-  state_.kv.layers.assign(static_cast<size_t>(c.layers), {keys_.data(), values_.data(), capacity});
 }
 
 StepReport Trainer::step(std::span<const int32_t> inputs, std::span<const int32_t> targets) {

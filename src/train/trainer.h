@@ -59,7 +59,6 @@ class Trainer {
   AdamW adamw_;
   Gradients gradients_;
   State state_;
-  Buffer<float> keys_, values_;
   std::vector<float> losses_;
 };
 
