@@ -37,10 +37,12 @@ void add_corpus_arguments(CLI::App& command, CorpusArguments& arguments) {
       ->required();
   command.add_option("--field", arguments.field, "member of a .jsonl row that holds the text")
       ->capture_default_str();
-  command.add_option(
-      "--where", arguments.where,
-      "MEMBER=VALUE,VALUE: only .jsonl rows with one of these values (may be repeated); files "
-      "with FILE:MEMBER are not filtered");
+  command
+      .add_option(
+          "--where", arguments.where,
+          "MEMBER=VALUE,VALUE: only .jsonl rows with one of these values (may be repeated); files "
+          "with FILE:MEMBER are not filtered")
+      ->allow_extra_args(false);
 }
 
 std::vector<CorpusSource> corpus_sources(const CorpusArguments& arguments) {

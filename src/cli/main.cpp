@@ -37,6 +37,17 @@ int report(const std::string& message, trit::ExitCode code) {
   return static_cast<int>(code);
 }
 
+// A first word that is neither an option nor a command.
+void refuse_unknown_command(const CLI::App& program, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::string names;
+  for (const CLI::App* command : program.get_subcommands({})) {
+    if (command->get_name() == argv[1]) return;
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  trit::bad_input("'{}' is no command; there are {}", trit::printable(argv[1]), names);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -59,7 +70,13 @@ int main(int argc, char** argv) {
   trit::add_compare_command(program);
   trit::add_completion_command(program);
   trit::add_man_command(program);
+  if (argc < 2) {
+    std::fputs(program.help().c_str(), stdout);
+    return static_cast<int>(trit::ExitCode::kBadInput);
+  }
   try {
+    refuse_unknown_command(program, argc, argv);
+    trit::kernels::active_isa();  // a wrong TRIT_ISA shows before anything is printed
     program.parse(argc, argv);
     return 0;
   } catch (const CLI::RuntimeError& stop) {

@@ -18,7 +18,9 @@ class FlagVisitor {
     if constexpr (std::is_same_v<T, bool>) {
       app_.add_flag("--" + name, field, help);
     } else {
-      app_.add_option("--" + name, field, help)->capture_default_str();
+      CLI::Option* option = app_.add_option("--" + name, field, help)->capture_default_str();
+      // A list takes one value per flag, so that it does not swallow what stands behind it.
+      if (CLI::detail::is_mutable_container<T>::value) option->allow_extra_args(false);
     }
   }
 
