@@ -23,9 +23,13 @@ std::string_view to_string(Isa isa);  // "scalar", "avx2", "avx512vnni"
 inline constexpr int64_t kKeyBlock = 16;
 
 struct AdamStep {
-  float learning_rate, beta1, beta2, one_minus_beta1, one_minus_beta2, epsilon, weight_decay;
-  float correction1, correction2;  // 1 - beta1^t, sqrt(1 - beta2^t)
-  float gradient_scale;            // gradients are multiplied by it first (clipping, accumulation)
+  float keep;  // 1 - learning rate * weight decay
+  float rate;  // learning rate / (1 - beta1^t)
+  float beta1, one_minus_beta1;
+  float beta2, one_minus_beta2;
+  float correction2;  // 1 / sqrt(1 - beta2^t)
+  float epsilon;
+  float gradient_scale;  // gradients are multiplied by it first (clipping)
 };
 
 struct Table {
@@ -69,11 +73,11 @@ struct Table {
   // (a cos_i - b sin_i, b cos_i + a sin_i); direction -1 turns back (the backward pass). D is even.
   void (*rotate)(float* x, const float* cosine, const float* sine, int64_t D, float direction);
 
-  // One query against `count` cached positions: s_j = scale q.k_j, p = softmax(s), out = sum_j p_j v_j.
-  // keys: blocks [ceil(count/16)][D][16]; values: [count, D]; scores: scratch for count rounded up to 16.
-  // Returns log(sum_j exp(s_j)).
+  // One query against `count` cached positions: s_j = scale q.k_j in double, p = softmax(s),
+  // out = sum_j p_j v_j. keys: blocks [ceil(count/16)][D][16]; values: [count, D]; scratch: three
+  // times count rounded up to 16. Returns log(sum_j exp(s_j)).
   float (*attention)(const float* q, const float* keys, const float* values, int64_t count,
-                     int64_t D, float scale, float* scores, float* out);
+                     int64_t D, float scale, float* scratch, float* out);
 
   // loss = log(sum_v exp(logits_v)) - logits_target. Replaces logits by their gradient
   // gradient_scale (softmax - onehot(target)) unless gradient_scale is 0. Returns the loss.
@@ -91,7 +95,7 @@ struct Table {
   void (*scale_i32)(const int32_t* acc, double a, int64_t n, float* y);
 
   // AdamW with decoupled weight decay (Loshchilov and Hutter, 1711.05101), as PyTorch orders it:
-  // p *= 1 - lr wd; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr / c1 * m / (sqrt(v) / c2 + eps).
+  // p *= keep; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= rate m / (sqrt(v) correction2 + eps).
   void (*adamw)(const AdamStep& step, int64_t n, const float* gradient, float* parameter, float* m,
                 float* v);
 };

@@ -206,8 +206,8 @@ TEST(FloatRows, EveryInstructionSetGivesTheBitsOfTheSpecification) {
     expect_same_bits_everywhere([&](const Table& k) {
       Floats p = x, m = y, v = random_floats(n, 4);
       for (float& value : v) value *= value;
-      k.adamw({1e-3f, 0.9f, 0.95f, 0.1f, 0.05f, 1e-8f, 0.1f, 0.1f, 0.22f, 0.5f}, n, z.data(),
-              p.data(), m.data(), v.data());
+      k.adamw({0.9999f, 1e-2f, 0.9f, 0.1f, 0.95f, 0.05f, 4.5f, 1e-8f, 0.5f}, n, z.data(), p.data(),
+              m.data(), v.data());
       p.insert(p.end(), m.begin(), m.end());
       p.insert(p.end(), v.begin(), v.end());
       return p;
@@ -267,7 +267,8 @@ TEST(Attention, EqualsSoftmaxInDoubleAndItselfOnEveryInstructionSet) {
       const Floats blocked = blocked_keys(keys, count, D);
       const float scale = 1.0f / std::sqrt(static_cast<float>(D));
       const auto run = [&](const Table& k) {
-        Floats out(static_cast<size_t>(D)), scores(static_cast<size_t>((count + 15) / 16 * 16));
+        Floats out(static_cast<size_t>(D)),
+            scores(static_cast<size_t>(3 * ((count + 15) / 16 * 16)));
         out.push_back(k.attention(q.data(), blocked.data(), v.data(), count, D, scale,
                                   scores.data(), out.data()));
         return out;
@@ -335,9 +336,10 @@ TEST(FloatRows, HandValues) {
   EXPECT_NEAR(k.cross_entropy(logits.data(), 2, 1, 1.0f), std::log(2.0), 1e-6);
   EXPECT_NEAR(logits[0], 0.5, 1e-6);
   EXPECT_NEAR(logits[1], -0.5, 1e-6);
-  // First AdamW step: m / c1 = g and sqrt(v) / c2 = |g|, so p moves by lr against the sign of g.
+  // First AdamW step, lr 0.1, decay 0.5: m = 0.1 g, v = 0.01 g^2, so p loses 5 % and moves by lr against
+  // the sign of g.
   Floats p = {1.0f}, m = {0.0f}, v = {0.0f};
-  k.adamw({0.1f, 0.9f, 0.99f, 0.1f, 0.01f, 0.0f, 0.5f, 0.1f, 0.1f, 1.0f}, 1, Floats{-4}.data(),
+  k.adamw({0.95f, 1.0f, 0.9f, 0.1f, 0.99f, 0.01f, 10.0f, 0.0f, 1.0f}, 1, Floats{-4}.data(),
           p.data(), m.data(), v.data());
   EXPECT_NEAR(p[0], 1.0 * (1 - 0.1 * 0.5) + 0.1, 1e-6);
 }

@@ -122,10 +122,10 @@ void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<con
       const int64_t n = i / shape.heads, h = i % shape.heads;
       const auto [sequence, position] = slots[static_cast<size_t>(n)];
       const int64_t base = (sequence * shape.kv_heads + h / group) * cache.capacity * D;
-      float* scores = thread_scratch(position + 1 + kKeyBlock);
+      float* scratch = thread_scratch(3 * (position + 1 + kKeyBlock));
       const float log_sum = kernels::active().attention(
           q.row(n) + h * D, cache.keys + base, cache.values + base, position + 1, D,
-          softmax_scale(shape), scores, out.row(n) + h * D);
+          softmax_scale(shape), scratch, out.row(n) + h * D);
       if (log_sums) log_sums[i] = log_sum;
     }
   });

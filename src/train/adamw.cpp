@@ -23,17 +23,17 @@ void AdamW::step(std::span<const TensorRow> table, double learning_rate, double 
   ++steps_;
   const double t = static_cast<double>(steps_);
   for (const TensorRow& row : table) {
+    const double decay = row.role == TensorRole::kNorm ? 0.0 : weight_decay;
     const kernels::AdamStep step{
-        static_cast<float>(learning_rate),
-        static_cast<float>(options_.beta1),
-        static_cast<float>(options_.beta2),
-        static_cast<float>(1.0 - options_.beta1),
-        static_cast<float>(1.0 - options_.beta2),
-        static_cast<float>(options_.epsilon),
-        row.role == TensorRole::kNorm ? 0.0f : static_cast<float>(weight_decay),
-        static_cast<float>(1.0 - std::pow(options_.beta1, t)),
-        static_cast<float>(std::sqrt(1.0 - std::pow(options_.beta2, t))),
-        gradient_scale,
+        .keep = static_cast<float>(1.0 - learning_rate * decay),
+        .rate = static_cast<float>(learning_rate / (1.0 - std::pow(options_.beta1, t))),
+        .beta1 = static_cast<float>(options_.beta1),
+        .one_minus_beta1 = static_cast<float>(1.0 - options_.beta1),
+        .beta2 = static_cast<float>(options_.beta2),
+        .one_minus_beta2 = static_cast<float>(1.0 - options_.beta2),
+        .correction2 = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(options_.beta2, t))),
+        .epsilon = static_cast<float>(options_.epsilon),
+        .gradient_scale = gradient_scale,
     };
     parallel_ranges(row.count(), kGrain, [&](int64_t begin, int64_t end) {
       const int64_t i = row.offset + begin;

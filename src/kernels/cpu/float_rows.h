@@ -313,64 +313,97 @@ TRIT_INLINE float max_row(const float* x, int64_t n) {
   return max_lanes(best);
 }
 
-// Sixteen keys at a time: lane j of block b holds q.k_(16 b + j), summed over d in order. Four blocks
-// run side by side to hide the latency of the additions.
+// Lanes added in order.
+TRIT_INLINE double sum_lanes(f64x16 v) {
+  double sum = v[0];
+  for (int lane = 1; lane < 16; ++lane) sum += v[lane];
+  return sum;
+}
+TRIT_INLINE f64x16 load_f64(const float* p) {
+  f64x16 v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+TRIT_INLINE void store_f64(float* p, f64x16 v) { __builtin_memcpy(p, &v, sizeof v); }
+
+// Sixteen keys at a time: lane j of block b holds scale q.k_(16 b + j), summed over d in order, in double: an
+// error of a score is a relative error of its weight. Two blocks run side by side to hide the latency of the
+// additions. Writes doubles, two floats' room each.
 TRIT_INLINE void attention_scores(const float* q, const float* keys, int64_t blocks, int64_t D,
-                                  float scale, float* scores) {
+                                  double scale, float* scores) {
   const int64_t size = D * kKeyBlock;
   int64_t b = 0;
-  for (; b + 4 <= blocks; b += 4) {
+  for (; b + 2 <= blocks; b += 2) {
     const float* k = keys + b * size;
-    f32x16 s0{}, s1{}, s2{}, s3{};
+    f64x16 s0{}, s1{};
     for (int64_t d = 0; d < D; ++d) {
-      const f32x16 qd = splat(q[d]);
-      s0 += qd * load(k + d * kKeyBlock);
-      s1 += qd * load(k + size + d * kKeyBlock);
-      s2 += qd * load(k + 2 * size + d * kKeyBlock);
-      s3 += qd * load(k + 3 * size + d * kKeyBlock);
+      const double qd = static_cast<double>(q[d]);
+      s0 += qd * widen(load(k + d * kKeyBlock));
+      s1 += qd * widen(load(k + size + d * kKeyBlock));
     }
-    store(scores + b * kKeyBlock, s0 * scale);
-    store(scores + (b + 1) * kKeyBlock, s1 * scale);
-    store(scores + (b + 2) * kKeyBlock, s2 * scale);
-    store(scores + (b + 3) * kKeyBlock, s3 * scale);
+    store_f64(scores + 2 * b * kKeyBlock, s0 * scale);
+    store_f64(scores + 2 * (b + 1) * kKeyBlock, s1 * scale);
   }
-  for (; b < blocks; ++b) {
-    f32x16 s{};
-    for (int64_t d = 0; d < D; ++d) s += splat(q[d]) * load(keys + b * size + d * kKeyBlock);
-    store(scores + b * kKeyBlock, s * scale);
+  if (b < blocks) {
+    f64x16 s{};
+    for (int64_t d = 0; d < D; ++d)
+      s += static_cast<double>(q[d]) * widen(load(keys + b * size + d * kKeyBlock));
+    store_f64(scores + 2 * b * kKeyBlock, s * scale);
   }
 }
 
+// The largest of the first `count` scores.
+TRIT_INLINE double max_score(const float* scores, int64_t count) {
+  double best = load_f64(scores)[0];
+  for (int64_t j = 0; j < count; j += 16) {
+    const f64x16 s = load_f64(scores + 2 * j);
+    for (int64_t lane = 0; lane < 16 && j + lane < count; ++lane)
+      best = s[lane] > best ? s[lane] : best;
+  }
+  return best;
+}
+
+// p_j = exp(s_j - largest) for j < count. Returns their sum.
+TRIT_INLINE double exp_scores(const float* scores, int64_t count, double largest, float* p) {
+  f64x16 sum{};
+  for (int64_t j = 0; j < count; j += 16) {
+    f32x16 e = exp16(narrow(load_f64(scores + 2 * j) - largest));
+    store(p + j, e);
+    if (count - j < 16) e = load_part(p + j, count - j, 0.0f);
+    sum += widen(e);
+  }
+  return sum_lanes(sum);
+}
+
 float attention(const float* q, const float* keys, const float* values, int64_t count, int64_t D,
-                float scale, float* scores, float* out) {
-  attention_scores(q, keys, (count + kKeyBlock - 1) / kKeyBlock, D, scale, scores);
-  const float largest = max_row(scores, count);
-  const float total = exp_row(scores, count, 1.0f, largest, scores);
-  const float inverse = 1.0f / total;
-  // Up to 64 values of the head at a time, the positions in order.
+                float scale, float* scratch, float* out) {
+  const int64_t blocks = (count + kKeyBlock - 1) / kKeyBlock;
+  float* p = scratch + 2 * blocks * kKeyBlock;
+  attention_scores(q, keys, blocks, D, static_cast<double>(scale), scratch);
+  const double largest = max_score(scratch, count);
+  const double total = exp_scores(scratch, count, largest, p);
+  // Up to 32 values of the head at a time, the positions in order.
   int64_t d = 0;
-  for (; d + 64 <= D; d += 64) {
-    f32x16 o0{}, o1{}, o2{}, o3{};
+  for (; d + 32 <= D; d += 32) {
+    f64x16 o0{}, o1{};
     for (int64_t j = 0; j < count; ++j) {
       const float* v = values + j * D + d;
-      const f32x16 p = splat(scores[j]);
-      o0 += p * load(v);
-      o1 += p * load(v + 16);
-      o2 += p * load(v + 32);
-      o3 += p * load(v + 48);
+      const double pj = static_cast<double>(p[j]);
+      o0 += pj * widen(load(v));
+      o1 += pj * widen(load(v + 16));
     }
-    store(out + d, o0 * inverse);
-    store(out + d + 16, o1 * inverse);
-    store(out + d + 32, o2 * inverse);
-    store(out + d + 48, o3 * inverse);
+    store(out + d, narrow(o0 / total));
+    store(out + d + 16, narrow(o1 / total));
   }
   for (; d < D; d += 16) {
     const int64_t lanes = D - d < 16 ? D - d : 16;
-    f32x16 o{};
-    for (int64_t j = 0; j < count; ++j) o += splat(scores[j]) * load_run(values + j * D + d, lanes);
-    store_run(out + d, o * inverse, lanes);
+    f64x16 o{};
+    for (int64_t j = 0; j < count; ++j) {
+      o += static_cast<double>(p[j]) * widen(load_run(values + j * D + d, lanes));
+    }
+    store_run(out + d, narrow(o / total), lanes);
   }
-  return largest + __builtin_logf(total);
+  return static_cast<float>(largest + __builtin_log(total));
 }
 
 float cross_entropy(float* logits, int64_t n, int64_t target, float gradient_scale) {
@@ -420,9 +453,6 @@ void scale_i32(const int32_t* acc, double a, int64_t n, float* y) {
 
 void adamw(const AdamStep& step, int64_t n, const float* gradient, float* parameter, float* m,
            float* v) {
-  const float keep = 1.0f - step.learning_rate * step.weight_decay;
-  const float rate = step.learning_rate / step.correction1;
-  const float inverse2 = 1.0f / step.correction2;
   for_runs(n, [&](int64_t i, int64_t count) {
     const f32x16 g = load_run(gradient + i, count) * step.gradient_scale;
     const f32x16 mi = load_run(m + i, count) * step.beta1 + g * step.one_minus_beta1;
@@ -430,8 +460,8 @@ void adamw(const AdamStep& step, int64_t n, const float* gradient, float* parame
     float root[16];
     store(root, vi);
     for (float& lane : root) lane = __builtin_sqrtf(lane);
-    const f32x16 p =
-        load_run(parameter + i, count) * keep - rate * mi / (load(root) * inverse2 + step.epsilon);
+    const f32x16 p = load_run(parameter + i, count) * step.keep -
+                     step.rate * mi / (load(root) * step.correction2 + step.epsilon);
     store_run(parameter + i, p, count);
     store_run(m + i, mi, count);
     store_run(v + i, vi, count);
