@@ -4,7 +4,8 @@
 // No include guard and no includes, on purpose: the including file has them outside its target region.
 
 using f32x16 = float __attribute__((vector_size(64)));
-using f64x16 = double __attribute__((vector_size(128)));
+using f32x8 = float __attribute__((vector_size(32)));
+using f64x8 = double __attribute__((vector_size(64)));
 using i32x16 = int32_t __attribute__((vector_size(64)));
 using u32x16 = uint32_t __attribute__((vector_size(64)));
 using u16x16 = uint16_t __attribute__((vector_size(32)));
@@ -72,11 +73,52 @@ TRIT_INLINE f32x16 round_even(f32x16 x) {
   return (x + magic) - magic;
 }
 
-TRIT_INLINE f64x16 widen(f32x16 x) { return __builtin_convertvector(x, f64x16); }
-TRIT_INLINE f32x16 narrow(f64x16 x) { return __builtin_convertvector(x, f32x16); }
+// Sixteen doubles, as two registers of eight (compilers take wider vectors apart through memory).
+struct f64x16 {
+  f64x8 low, high;
+};
+TRIT_INLINE f64x16 operator+(f64x16 a, f64x16 b) { return {a.low + b.low, a.high + b.high}; }
+TRIT_INLINE f64x16 operator*(f64x16 a, f64x16 b) { return {a.low * b.low, a.high * b.high}; }
+TRIT_INLINE f64x16 operator*(f64x16 a, double b) { return {a.low * b, a.high * b}; }
+TRIT_INLINE f64x16 operator-(f64x16 a, double b) { return {a.low - b, a.high - b}; }
+TRIT_INLINE f64x16 operator/(f64x16 a, double b) { return {a.low / b, a.high / b}; }
+// Written lane by lane: g++ 12 makes one instruction of this, and four of __builtin_convertvector.
+TRIT_INLINE f64x8 widen(f32x8 x) { return f64x8{x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]}; }
+TRIT_INLINE f64x16 widen(f32x16 x) {
+  return {widen(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7)),
+          widen(__builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15))};
+}
+TRIT_INLINE f64x16 load_wide(const float* p) {
+  f32x8 low, high;
+  __builtin_memcpy(&low, p, sizeof low);
+  __builtin_memcpy(&high, p + 8, sizeof high);
+  return {widen(low), widen(high)};
+}
+TRIT_INLINE f32x16 narrow(f64x16 x) {
+  return __builtin_shufflevector(__builtin_convertvector(x.low, f32x8),
+                                 __builtin_convertvector(x.high, f32x8), 0, 1, 2, 3, 4, 5, 6, 7, 8,
+                                 9, 10, 11, 12, 13, 14, 15);
+}
 TRIT_INLINE f64x16 round_even(f64x16 x) {
-  const f64x16 magic = f64x16{} + 6755399441055744.0;  // 1.5 * 2^52
-  return (x + magic) - magic;
+  const double magic = 6755399441055744.0;  // 1.5 * 2^52
+  return {(x.low + magic) - magic, (x.high + magic) - magic};
+}
+TRIT_INLINE f64x16 load_f64(const float* p) {
+  f64x16 v;
+  __builtin_memcpy(&v.low, p, sizeof v.low);
+  __builtin_memcpy(&v.high, p + 16, sizeof v.high);
+  return v;
+}
+TRIT_INLINE void store_f64(float* p, f64x16 v) {
+  __builtin_memcpy(p, &v.low, sizeof v.low);
+  __builtin_memcpy(p + 16, &v.high, sizeof v.high);
+}
+// Lanes i and i + 8 first, then in order.
+TRIT_INLINE double sum_lanes(f64x16 v) {
+  const f64x8 eight = v.low + v.high;
+  double sum = eight[0];
+  for (int lane = 1; lane < 8; ++lane) sum += eight[lane];
+  return sum;
 }
 
 // exp(x) to 2 ulp: x = k ln2 + r, |r| <= ln2 / 2, a degree-6 polynomial in r (Cephes), times 2^k.
@@ -217,11 +259,10 @@ TRIT_INLINE double inverse_rms(const float* x, int64_t n, float epsilon) {
   f64x16 sum{};
   for_runs(n, [&](int64_t i, int64_t count) {
     const f64x16 xi = widen(load_run(x + i, count));
-    sum += xi * xi;
+    sum = sum + xi * xi;
   });
-  double total = 0;
-  for (int lane = 0; lane < 16; ++lane) total += sum[lane];
-  return 1.0 / __builtin_sqrt(total / static_cast<double>(n) + static_cast<double>(epsilon));
+  return 1.0 /
+         __builtin_sqrt(sum_lanes(sum) / static_cast<double>(n) + static_cast<double>(epsilon));
 }
 
 float rmsnorm(const float* x, const float* gain, int64_t n, float epsilon, float* y) {
@@ -313,53 +354,55 @@ TRIT_INLINE float max_row(const float* x, int64_t n) {
   return max_lanes(best);
 }
 
-// Lanes added in order.
-TRIT_INLINE double sum_lanes(f64x16 v) {
-  double sum = v[0];
-  for (int lane = 1; lane < 16; ++lane) sum += v[lane];
-  return sum;
-}
-TRIT_INLINE f64x16 load_f64(const float* p) {
-  f64x16 v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-TRIT_INLINE void store_f64(float* p, f64x16 v) { __builtin_memcpy(p, &v, sizeof v); }
-
 // Sixteen keys at a time: lane j of block b holds scale q.k_(16 b + j), summed over d in order, in double: an
-// error of a score is a relative error of its weight. Two blocks run side by side to hide the latency of the
+// error of a score is a relative error of its weight. Four blocks run side by side to hide the latency of the
 // additions. Writes doubles, two floats' room each.
 TRIT_INLINE void attention_scores(const float* q, const float* keys, int64_t blocks, int64_t D,
                                   double scale, float* scores) {
   const int64_t size = D * kKeyBlock;
   int64_t b = 0;
-  for (; b + 2 <= blocks; b += 2) {
+  for (; b + 4 <= blocks; b += 4) {
     const float* k = keys + b * size;
-    f64x16 s0{}, s1{};
-    for (int64_t d = 0; d < D; ++d) {
+    f64x16 s0{}, s1{}, s2{}, s3{};
+    for (int64_t d = 0; d < D; ++d, k += kKeyBlock) {
       const double qd = static_cast<double>(q[d]);
-      s0 += qd * widen(load(k + d * kKeyBlock));
-      s1 += qd * widen(load(k + size + d * kKeyBlock));
+      s0 = s0 + load_wide(k) * qd;
+      s1 = s1 + load_wide(k + size) * qd;
+      s2 = s2 + load_wide(k + 2 * size) * qd;
+      s3 = s3 + load_wide(k + 3 * size) * qd;
     }
     store_f64(scores + 2 * b * kKeyBlock, s0 * scale);
     store_f64(scores + 2 * (b + 1) * kKeyBlock, s1 * scale);
+    store_f64(scores + 2 * (b + 2) * kKeyBlock, s2 * scale);
+    store_f64(scores + 2 * (b + 3) * kKeyBlock, s3 * scale);
   }
-  if (b < blocks) {
+  for (; b < blocks; ++b) {
     f64x16 s{};
-    for (int64_t d = 0; d < D; ++d)
-      s += static_cast<double>(q[d]) * widen(load(keys + b * size + d * kKeyBlock));
+    for (int64_t d = 0; d < D; ++d) {
+      s = s + load_wide(keys + b * size + d * kKeyBlock) * static_cast<double>(q[d]);
+    }
     store_f64(scores + 2 * b * kKeyBlock, s * scale);
   }
 }
 
+TRIT_INLINE double load_score(const float* scores, int64_t j) {
+  double s;
+  __builtin_memcpy(&s, scores + 2 * j, sizeof s);
+  return s;
+}
+
 // The largest of the first `count` scores.
 TRIT_INLINE double max_score(const float* scores, int64_t count) {
-  double best = load_f64(scores)[0];
-  for (int64_t j = 0; j < count; j += 16) {
-    const f64x16 s = load_f64(scores + 2 * j);
-    for (int64_t lane = 0; lane < 16 && j + lane < count; ++lane)
-      best = s[lane] > best ? s[lane] : best;
+  double best = load_score(scores, 0);
+  f64x8 lanes = f64x8{} + best;
+  int64_t j = 0;
+  for (; j + 8 <= count; j += 8) {
+    f64x8 s;
+    __builtin_memcpy(&s, scores + 2 * j, sizeof s);
+    lanes = s > lanes ? s : lanes;
   }
+  for (int lane = 0; lane < 8; ++lane) best = lanes[lane] > best ? lanes[lane] : best;
+  for (; j < count; ++j) best = load_score(scores, j) > best ? load_score(scores, j) : best;
   return best;
 }
 
@@ -370,7 +413,7 @@ TRIT_INLINE double exp_scores(const float* scores, int64_t count, double largest
     f32x16 e = exp16(narrow(load_f64(scores + 2 * j) - largest));
     store(p + j, e);
     if (count - j < 16) e = load_part(p + j, count - j, 0.0f);
-    sum += widen(e);
+    sum = sum + widen(e);
   }
   return sum_lanes(sum);
 }
@@ -382,24 +425,28 @@ float attention(const float* q, const float* keys, const float* values, int64_t 
   attention_scores(q, keys, blocks, D, static_cast<double>(scale), scratch);
   const double largest = max_score(scratch, count);
   const double total = exp_scores(scratch, count, largest, p);
-  // Up to 32 values of the head at a time, the positions in order.
+  // Up to 64 values of the head at a time, the positions in order.
   int64_t d = 0;
-  for (; d + 32 <= D; d += 32) {
-    f64x16 o0{}, o1{};
-    for (int64_t j = 0; j < count; ++j) {
-      const float* v = values + j * D + d;
+  for (; d + 64 <= D; d += 64) {
+    f64x16 o0{}, o1{}, o2{}, o3{};
+    const float* v = values + d;
+    for (int64_t j = 0; j < count; ++j, v += D) {
       const double pj = static_cast<double>(p[j]);
-      o0 += pj * widen(load(v));
-      o1 += pj * widen(load(v + 16));
+      o0 = o0 + load_wide(v) * pj;
+      o1 = o1 + load_wide(v + 16) * pj;
+      o2 = o2 + load_wide(v + 32) * pj;
+      o3 = o3 + load_wide(v + 48) * pj;
     }
     store(out + d, narrow(o0 / total));
     store(out + d + 16, narrow(o1 / total));
+    store(out + d + 32, narrow(o2 / total));
+    store(out + d + 48, narrow(o3 / total));
   }
   for (; d < D; d += 16) {
     const int64_t lanes = D - d < 16 ? D - d : 16;
     f64x16 o{};
     for (int64_t j = 0; j < count; ++j) {
-      o += static_cast<double>(p[j]) * widen(load_run(values + j * D + d, lanes));
+      o = o + widen(load_run(values + j * D + d, lanes)) * static_cast<double>(p[j]);
     }
     store_run(out + d, narrow(o / total), lanes);
   }
