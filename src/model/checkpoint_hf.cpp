@@ -57,6 +57,9 @@ std::vector<UnitNorm> unit_norms(const Config& config, std::span<const TensorRow
   return norms;
 }
 
+// The float as its shortest decimal, 1e-05 and not 9.999999747378752e-06.
+double shortest(float value) { return std::stod(fmt::format("{}", value)); }
+
 template <class Value>
 Value from_name(std::string_view name, std::initializer_list<Value> values, std::string_view where,
                 std::string_view field) {
@@ -177,8 +180,8 @@ OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer) {
       {"head_dim", config.head_dim},
       {"hidden_act", to_string(config.activation)},
       {"max_position_embeddings", config.context},
-      {"rms_norm_eps", config.norm_epsilon},
-      {"rope_theta", config.rope_theta},
+      {"rms_norm_eps", shortest(config.norm_epsilon)},
+      {"rope_theta", shortest(config.rope_theta)},
       {"tie_word_embeddings", config.tied},
       {"attention_bias", false},
       {"mlp_bias", false},
@@ -196,7 +199,7 @@ OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer) {
         {"quantization_mode", "online"},
         {"modules_to_not_convert", nullptr},
         {"use_rms_norm", config.inner_norms()},
-        {"rms_norm_eps", config.norm_epsilon},
+        {"rms_norm_eps", shortest(config.norm_epsilon)},
     };
   }
   json["trit"] = {{"weights", to_string(config.weights)}, {"norms", to_string(config.norms)}};

@@ -1,5 +1,7 @@
 #include "train/run.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -104,6 +106,10 @@ class Log {
     if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
       failure("{}: cannot be written (disk full?)", path_.string());
     }
+  }
+  // To the disk: a checkpoint is never ahead of the log, even when the power fails.
+  void sync() {
+    if (fsync(fileno(file_)) != 0) failure("{}: cannot be written (disk full?)", path_.string());
   }
 
  private:
@@ -239,7 +245,10 @@ RunReport train(const RunOptions& options, bool resume, const RunObserver& obser
     }
     log.write(step, timer.seconds(), valid_loss);
     const bool go_on = observer(step, options.steps, valid_loss);
-    if (due(options.save_every, step.step) || !go_on) save(trainer, options, dataset, tokenizer);
+    if (due(options.save_every, step.step) || !go_on) {
+      log.sync();
+      save(trainer, options, dataset, tokenizer);
+    }
     report.steps = step.step;
     report.loss = step.loss;
     report.finished = step.step == options.steps;
