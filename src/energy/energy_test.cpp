@@ -10,17 +10,24 @@ namespace {
 constexpr int64_t kTokens = 512;
 
 // A block of the papers' plain shape: four h x h projections and a feed-forward part of 8 h^2.
-EnergyShape plain(int64_t h, int64_t layers) { return {layers, 12 * h * h * layers, 18 * h * layers, h}; }
+EnergyShape plain(int64_t h, int64_t layers) {
+  return {layers, 12 * h * h * layers, 18 * h * layers, h};
+}
 
 // A gated block with grouped key/value heads.
-EnergyShape gated(int64_t h, int64_t layers, int64_t ffn, int64_t heads, int64_t kv_heads, int64_t head_dim) {
+EnergyShape gated(int64_t h, int64_t layers, int64_t ffn, int64_t heads, int64_t kv_heads,
+                  int64_t head_dim) {
   const int64_t query = heads * head_dim, kv = kv_heads * head_dim;
   return {layers, layers * (2 * h * query + 2 * h * kv + 3 * h * ffn),
           layers * (2 * (h + query) + 2 * (h + kv) + 3 * (h + ffn)), query};
 }
 
-double llama(const EnergyShape& shape) { return float_pass_energy(shape, kTokens, kEnergy7nm.fp16).total(); }
-double bitnet(const EnergyShape& shape) { return bitnet_pass_energy(shape, kTokens, kEnergy7nm).total(); }
+double llama(const EnergyShape& shape) {
+  return float_pass_energy(shape, kTokens, kEnergy7nm.fp16).total();
+}
+double bitnet(const EnergyShape& shape) {
+  return bitnet_pass_energy(shape, kTokens, kEnergy7nm).total();
+}
 
 // BitNet b1.58 (arXiv 2402.17764), Figure 3, left.
 TEST(Energy, MultiplyAccumulateRatio) { EXPECT_NEAR(matmul_energy_ratio(kEnergy7nm), 71.4, 0.05); }
@@ -53,9 +60,12 @@ TEST(Energy, JoulesOfThe2B4TReport) {
 // BitNet (arXiv 2310.11453), Table 1: joules of multiplications and additions, printed to two digits.
 // (The 6.7B model's additions at 7 nm are printed as 0.04 where the form gives 0.034.)
 TEST(Energy, FirstPapersTable) {
-  const auto printed = [](double ours, double theirs) { EXPECT_NEAR(ours, theirs, 0.0051) << theirs; };
-  const auto check = [&](const EnergyShape& shape, const ProcessEnergy& process, double fp32_mul, double fp32_add,
-                         double fp16_mul, double fp16_add, double bitnet_mul, double bitnet_add) {
+  const auto printed = [](double ours, double theirs) {
+    EXPECT_NEAR(ours, theirs, 0.0051) << theirs;
+  };
+  const auto check = [&](const EnergyShape& shape, const ProcessEnergy& process, double fp32_mul,
+                         double fp32_add, double fp16_mul, double fp16_add, double bitnet_mul,
+                         double bitnet_add) {
     const PassEnergy fp32 = float_pass_energy(shape, kTokens, process.fp32);
     const PassEnergy fp16 = float_pass_energy(shape, kTokens, process.fp16);
     const PassEnergy binary = bitnet_pass_energy(shape, kTokens, process);

@@ -37,8 +37,9 @@ TEST(StopFilter, HoldsBackOnlyWhatMayBeginAStopString) {
 class GenerateTest : public testing::Test {
  protected:
   GenerateTest()
-      : tokenizer(train_bpe([](const auto& document) { document("the cat sat on the mat. the cat sat."); },
-                            {.vocab_size = 270})),
+      : tokenizer(train_bpe(
+            [](const auto& document) { document("the cat sat on the mat. the cat sat."); },
+            {.vocab_size = 270})),
         model(Model::random(config(), 5)) {}
   Config config() const {
     Config c = preset("nano");
@@ -46,13 +47,15 @@ class GenerateTest : public testing::Test {
     c.layers = 2;
     return c;
   }
-  GenerateReport run(const GenerateOptions& options, std::string* text = nullptr, int64_t context = 64) {
+  GenerateReport run(const GenerateOptions& options, std::string* text = nullptr,
+                     int64_t context = 64) {
     Session session(model.weights(), context);
     std::string out;
-    const GenerateReport report = generate(session, tokenizer, {3, 4, 5}, options, [&](std::string_view piece) {
-      out += piece;
-      return true;
-    });
+    const GenerateReport report =
+        generate(session, tokenizer, {3, 4, 5}, options, [&](std::string_view piece) {
+          out += piece;
+          return true;
+        });
     if (text) *text = out;
     return report;
   }
@@ -85,7 +88,8 @@ TEST_F(GenerateTest, EndsWhenTheContextIsFull) {
   options.max_tokens = 100;
   const GenerateReport report = run(options, nullptr, 16);
   EXPECT_EQ(report.reason, StopReason::kContextFull);
-  EXPECT_EQ(report.prompt_tokens + report.generated_tokens, 17);  // the last one is sampled, not fed
+  EXPECT_EQ(report.prompt_tokens + report.generated_tokens,
+            17);  // the last one is sampled, not fed
 }
 
 TEST_F(GenerateTest, RefusesAnEmptyStopStringAndPromptsThatDoNotFit) {

@@ -86,8 +86,9 @@ TEST(Sampler, RepetitionPenaltyWeighsRecentTokens) {
   o.repetition_window = 2;
   const std::vector<int32_t> history = {0, 1, 2};
   std::vector<float> logits = {5, 4, -1, 1.9f};
-  EXPECT_EQ(Sampler(o).sample(logits, history), 0);           // token 0 is out of the window
-  EXPECT_EQ(logits, (std::vector<float>{5, 2, -2, 1.9f}));  // divided when positive, else multiplied
+  EXPECT_EQ(Sampler(o).sample(logits, history), 0);  // token 0 is out of the window
+  EXPECT_EQ(logits,
+            (std::vector<float>{5, 2, -2, 1.9f}));  // divided when positive, else multiplied
 }
 
 TEST(Sampler, TheSeedDecides) {

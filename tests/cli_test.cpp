@@ -1,0 +1,112 @@
+// The program as a user runs it.
+
+#include <cmath>
+
+#include "base/json.h"
+#include "tests/story.h"
+
+namespace trit {
+namespace {
+
+class Cli : public Story {
+ protected:
+  static std::string generated(const std::string& model,
+                               const Process::Environment& environment = {}) {
+    const Outcome outcome = trit(
+        {"run", model, "The king went", "-n", "24", "--temperature", "0", "--json"}, environment);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return parse_json(outcome.out, "trit run --json")["text"];
+  }
+  static double loss(const std::string& model) {
+    const Outcome outcome =
+        trit({"perplexity", model, "--data", "data", "--window", "32", "--json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return parse_json(outcome.out, "trit perplexity --json")["loss"];
+  }
+};
+
+TEST_F(Cli, TrainingLearnsTheText) {
+  EXPECT_LT(loss("model.gguf"), 0.6 * std::log(320.0));  // a model that knows nothing has ln 320
+}
+
+TEST_F(Cli, CheckpointAndGgufAreTheSameModel) {
+  EXPECT_EQ(generated("run/checkpoint"), generated("model.gguf"));
+  EXPECT_NEAR(loss("run/checkpoint"), loss("model.gguf"), 1e-6);
+}
+
+TEST_F(Cli, EveryInstructionSetAndThreadCountTellsTheSameStory) {
+  const std::string story = generated("model.gguf", {{"TRIT_ISA", "scalar"}});
+  EXPECT_FALSE(story.empty());
+  EXPECT_EQ(generated("model.gguf"), story);
+  EXPECT_EQ(generated("model.gguf", {{"TRIT_THREADS", "1"}}), story);
+  for (const char* isa : {"avx2", "avx512vnni"}) {
+    if (trit({"run", "model.gguf", "x", "-n", "1"}, {{"TRIT_ISA", isa}}).code != 0)
+      continue;  // not this machine's
+    EXPECT_EQ(generated("model.gguf", {{"TRIT_ISA", isa}}), story) << isa;
+  }
+}
+
+TEST_F(Cli, RunPrintsTextAndFigures) {
+  const Outcome outcome =
+      trit({"run", "model.gguf", "The king", "-n", "8", "--temperature", "0", "--ignore-end"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_TRUE(outcome.out.starts_with("The king"));
+  for (const char* word : {"tok/s", "GB/s", "memory", "prompt", "generated"}) {
+    EXPECT_NE(outcome.err.find(word), std::string::npos) << word;
+  }
+  const Outcome stopped =
+      trit({"run", "model.gguf", "The king", "--stop", ".", "--temperature", "0", "--quiet"});
+  EXPECT_EQ(stopped.out.find('.'), std::string::npos);
+  EXPECT_EQ(stopped.err, "");
+}
+
+TEST_F(Cli, CompareTrainsBothAndPrintsThePapersTable) {
+  std::vector<std::string> arguments = train_arguments("twins", 10);
+  arguments[0] = "compare";
+  arguments.push_back("--json");
+  const Outcome outcome = trit(arguments);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json json = parse_json(outcome.out, "trit compare --json");
+  for (const char* side : {"bitnet", "llama"}) {
+    const Json& figures = json[side];
+    EXPECT_GT(figures["ms_per_token"].get<double>(), 0) << side;
+    EXPECT_GT(figures["perplexity"].get<double>(), 1) << side;
+    EXPECT_LT(figures["perplexity"].get<double>(), 320) << side;
+  }
+  EXPECT_EQ(json["bitnet"]["linear_parameters"], json["llama"]["linear_parameters"]);
+  EXPECT_LT(json["bitnet"]["bytes"], json["llama"]["bytes"]);
+  EXPECT_LT(json["bitnet"]["modelled_joules"], json["llama"]["modelled_joules"]);
+  const Outcome table = trit({"compare", "--data", "data", "--bitnet", "twins/bitnet.gguf",
+                              "--llama", "twins/llama.gguf"});
+  EXPECT_EQ(table.code, 0) << table.err;
+  for (const char* word : {"LLaMA FP16", "BitNet b1.58", "(1.00x)", "perplexity"}) {
+    EXPECT_NE(table.out.find(word), std::string::npos) << word;
+  }
+}
+
+TEST_F(Cli, HelpForEveryCommandHasExamples) {
+  for (const char* command :
+       {"run", "train", "convert", "perplexity", "compare", "completion", "man"}) {
+    const Outcome outcome = trit({command, "--help"});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command;
+  }
+  EXPECT_EQ(trit({}).code, 2);
+  EXPECT_EQ(trit({"--version"}).code, 0);
+}
+
+TEST_F(Cli, CompletionAndManualNameEveryCommand) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"completion", "bash"},
+                                                    {"completion", "zsh"},
+                                                    {"completion", "fish"},
+                                                    {"man"}}) {
+    const Outcome outcome = trit(arguments);
+    EXPECT_EQ(outcome.code, 0);
+    for (const char* word : {"tokenizer", "train", "convert", "perplexity", "temperature"}) {
+      EXPECT_NE(outcome.out.find(word), std::string::npos) << arguments.back() << " " << word;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace trit
