@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/test_folder.h"
 #include "tests/process.h"
 
 namespace trit {
@@ -15,9 +16,7 @@ class Story : public testing::Test {
  protected:
   static void SetUpTestSuite();
   static void TearDownTestSuite() { std::filesystem::remove_all(directory()); }
-  static Path directory() {
-    return Path(testing::TempDir()) / ("trit_story_" + std::to_string(getpid()));
-  }
+  static Path directory() { return test_folder() / "story"; }
 
   static Outcome trit(const std::vector<std::string>& arguments,
                       const Process::Environment& environment = {}) {

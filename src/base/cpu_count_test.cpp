@@ -5,6 +5,8 @@
 #include <cmath>
 #include <fstream>
 
+#include "base/test_folder.h"
+
 namespace trit {
 namespace {
 
@@ -18,8 +20,7 @@ class CgroupQuota : public testing::Test {
     fs::create_directories((mount_ / name).parent_path());
     std::ofstream(mount_ / name) << text;
   }
-  Path mount_ =
-      Path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name();
+  Path mount_ = test_folder() / testing::UnitTest::GetInstance()->current_test_info()->name();
 };
 
 TEST_F(CgroupQuota, NoneIsInfinite) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/test_folder.h"
 
 namespace trit {
 namespace {
@@ -47,7 +48,7 @@ class FileTest : public testing::Test {
   }
   using Names = std::vector<std::string>;
   const Path folder_ =
-      Path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name();
+      test_folder() / testing::UnitTest::GetInstance()->current_test_info()->name();
 };
 
 // A process number that no process has: that of a child which has ended.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "base/test_folder.h"
 #include "data/byte_reader.h"
 
 namespace trit {
@@ -65,7 +66,7 @@ class Corpus : public testing::Test {
       return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
     }
   }
-  Path directory_ = Path(testing::TempDir()) / "corpus_test";
+  Path directory_ = test_folder() / "corpus_test";
 };
 
 const char* const kText =

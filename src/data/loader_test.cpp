@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/test_folder.h"
 
 namespace trit {
 namespace {
@@ -47,7 +48,7 @@ class LoaderTest : public testing::Test {
   static constexpr int64_t kTokens = 101;  // 100 letters and the boundary
 
   LoaderTest() {
-    const Path root = Path(testing::TempDir()) / "loader_test";
+    const Path root = test_folder() / "loader_test";
     std::filesystem::remove_all(root);
     std::filesystem::create_directories(root);
     std::string text;

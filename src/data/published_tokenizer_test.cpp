@@ -6,6 +6,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "base/test_folder.h"
 #include "data/byte_reader.h"
 #include "text/tokenizer.h"
 
@@ -18,7 +19,7 @@ TEST(PublishedTokenizer, Llama3PassesItsConformanceCases) {
   const Path data = root / "data/tokenizers";
   const Path json = data / "llama3-tokenizer.json.zst";
   if (!std::filesystem::exists(json)) GTEST_SKIP() << json << " is not there";
-  const Path directory = Path(testing::TempDir()) / "llama3_tokenizer";
+  const Path directory = test_folder() / "llama3_tokenizer";
   std::filesystem::create_directories(directory);
   std::string text, block(1 << 20, '\0');
   const auto reader = open_bytes(json);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/test_folder.h"
 #include "base/thread_pool.h"
 #include "text/train_bpe.h"
 
@@ -62,7 +63,7 @@ class Shards : public testing::Test {
   }
 
   Tokenizer tokenizer_ = small_tokenizer();
-  Path root_ = Path(testing::TempDir()) / "shards_test";
+  Path root_ = test_folder() / "shards_test";
   Path corpus_ = root_ / "corpus.txt", dataset_ = root_ / "dataset";
 };
 

@@ -5,11 +5,12 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/test_folder.h"
 
 namespace trit {
 namespace {
 
-Path temporary(const std::string& name) { return Path(testing::TempDir()) / ("gguf_" + name); }
+Path temporary(const std::string& name) { return test_folder() / ("gguf_" + name); }
 
 // Bytes put together as the format's description has them.
 class Bytes {

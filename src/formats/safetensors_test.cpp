@@ -5,13 +5,12 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/test_folder.h"
 
 namespace trit {
 namespace {
 
-Path temporary(const std::string& name) {
-  return Path(testing::TempDir()) / ("safetensors_" + name);
-}
+Path temporary(const std::string& name) { return test_folder() / ("safetensors_" + name); }
 
 // A file with this header text and these data bytes.
 Path file_of(const std::string& header, const std::string& data, const std::string& name = "made") {

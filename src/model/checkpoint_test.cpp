@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "base/test_folder.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
 #include "model/transformer.h"
@@ -17,9 +18,7 @@
 namespace trit {
 namespace {
 
-Path temporary(const std::string& name) {
-  return Path(testing::TempDir()) / ("checkpoint_" + name);
-}
+Path temporary(const std::string& name) { return test_folder() / ("checkpoint_" + name); }
 
 Config small(Family family) {
   Config c = preset("nano");

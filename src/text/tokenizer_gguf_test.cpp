@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/test_folder.h"
 #include "text/splitter.h"
 
 namespace trit {
@@ -19,7 +20,7 @@ const Path kTestData = TRIT_SOURCE_DIR "/src/text/testdata";
 
 Gguf written(const GgufWriter& writer) {
   const testing::TestInfo* info = testing::UnitTest::GetInstance()->current_test_info();
-  const Path path = Path(testing::TempDir()) / (std::string(info->name()) + ".gguf");
+  const Path path = test_folder() / (std::string(info->name()) + ".gguf");
   writer.write(path);
   return Gguf::open(path);
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/test_folder.h"
 #include "text/tokenizer.h"
 
 namespace trit {
@@ -21,7 +22,7 @@ class TokenizerJson : public testing::Test {
 
   Tokenizer load(const Json& root, const Json& config) {
     const testing::TestInfo* info = testing::UnitTest::GetInstance()->current_test_info();
-    directory_ = Path(testing::TempDir()) / (std::string("tokenizer_json_") + info->name());
+    directory_ = test_folder() / (std::string("tokenizer_json_") + info->name());
     std::filesystem::create_directories(directory_);
     write_text(directory_ / "tokenizer.json", root.dump());
     write_text(directory_ / "tokenizer_config.json", config.dump());

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "base/test_folder.h"
 #include "text/utf8.h"
 
 namespace trit {
@@ -16,7 +17,7 @@ using Ids = std::vector<int32_t>;
 const Path kTestData = TRIT_SOURCE_DIR "/src/text/testdata";
 
 Path fresh_directory(const std::string& name) {
-  const Path path = Path(testing::TempDir()) / name;
+  const Path path = test_folder() / name;
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);
   return path;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "base/test_folder.h"
 #include "base/thread_pool.h"
 
 namespace trit {
@@ -77,7 +78,7 @@ TEST_P(TrainerTest, LearnsABatchByHeart) {
 }
 
 TEST_P(TrainerTest, StateRoundTrips) {
-  const Path directory = Path(testing::TempDir()) / "trainer_state";
+  const Path directory = test_folder() / "trainer_state";
   std::filesystem::create_directories(directory);
   Trainer trainer(Model::random(small(GetParam()), 1), options(4));
   for (uint64_t step = 0; step < 2; ++step) trainer.step(tokens(step), tokens(step + 10));
