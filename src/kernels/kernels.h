@@ -45,6 +45,12 @@ struct Table {
   void (*ternary_gemm_i8)(const uint8_t* w, int64_t rows, int64_t row_bytes, const int8_t* x,
                           const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride);
 
+  // y[t][r] = sum_j scale[r][j] sum_k level[r][k] x[t][k], k over the 128 inputs of run j; the packing as
+  // above, scales: [rows, row_bytes / 32], x: [T, 4 row_bytes] float32, zero past K. The bits of y do
+  // not depend on T or rows.
+  void (*ternary_gemm_f32)(const uint8_t* w, const float* scales, int64_t rows, int64_t row_bytes,
+                           const float* x, int64_t T, float* y, int64_t y_stride);
+
   // y[t][r] = sum_k w[r][k] x[t][k]; x: [T, K], y: [T, y_stride]. Weights in float32, float16 or
   // bfloat16 (finite), the sums in float32; the bits of y do not depend on T or rows.
   void (*dense_gemm_f32)(const float* w, int64_t rows, int64_t K, const float* x, int64_t T,

@@ -106,6 +106,34 @@ TEST(TernaryGemm, ExtremeActivations) {
   }
 }
 
+// Float activations and a scale for every run, against sums in double.
+TEST(TernaryGemm, WithFloatActivationsEqualsTheDefinition) {
+  for (const int64_t runs : {1, 2, 5}) {
+    const int64_t rows = 7, T = 3, K = runs * 128;
+    const TernaryCase c = ternary_case(rows, runs, T, 11);
+    const Floats x = random_floats(T * K, 12), scales = random_floats(rows * runs, 13);
+    const auto run = [&](const Table& k) {
+      Floats y(static_cast<size_t>(T * rows));
+      k.ternary_gemm_f32(c.w.data(), scales.data(), rows, c.row_bytes, x.data(), T, y.data(), rows);
+      return y;
+    };
+    expect_same_bits_everywhere(run);
+    const Floats y = run(table(Isa::kScalar));
+    for (int64_t t = 0; t < T; ++t) {
+      for (int64_t r = 0; r < rows; ++r) {
+        double sum = 0;
+        for (int64_t k = 0; k < K; ++k) {
+          const int64_t byte = k / 128 * 32 + k % 32, shift = k % 128 / 32 * 2;
+          const int code = c.w[static_cast<size_t>(r * c.row_bytes + byte)] >> shift & 3;
+          sum += (code - 1) * static_cast<double>(scales[static_cast<size_t>(r * runs + k / 128)]) *
+                 static_cast<double>(x[static_cast<size_t>(t * K + k)]);
+        }
+        EXPECT_NEAR(y[static_cast<size_t>(t * rows + r)], sum, 2e-4);
+      }
+    }
+  }
+}
+
 TEST(QuantizeI8, HandValues) {
   // absmax 2, so s = 63.5: 0.5 -> 31.75 -> 32; 1 -> 63.5 -> 64 (even); -2 -> -127; 0.02 -> 1.27 -> 1.
   const Floats x = {0.5f, 1.0f, -2.0f, 0.02f, 0.0f};

@@ -84,6 +84,8 @@ std::string_view to_string(NormForm form) {
       return "inner_plain";
     case NormForm::kSub:
       return "sub";
+    case NormForm::kBlockInner:
+      return "block_inner";
   }
   return "?";
 }
@@ -97,7 +99,8 @@ int64_t Config::parameters() const {
   int64_t norms_per_layer = 0;
   if (block_norms()) norms_per_layer += 2 * hidden;
   if (sub_norms()) norms_per_layer += heads * head_dim + ffn;
-  if (norms == NormForm::kInner) norms_per_layer += 5 * hidden + heads * head_dim + ffn;
+  if (inner_gains()) norms_per_layer += 5 * hidden + heads * head_dim + ffn;
+  if (qk_norms) norms_per_layer += 2 * head_dim;
   return linear_parameters() + layers * norms_per_layer + hidden +
          (tied ? 1 : 2) * vocabulary * hidden;
 }
@@ -125,6 +128,10 @@ void validate(const Config& config, std::string_view where) {
   }
   if (!(config.rope_theta > 1.0f && config.rope_theta < 1e12f)) {
     bad_input("{}: rope_theta is {}; it must be between 1 and 1e12", where, config.rope_theta);
+  }
+  if (config.inputs == InputKind::kFloat && config.weights != WeightKind::kTernary) {
+    bad_input("{}: {} weights with float inputs of packed layers; only ternary ones have them",
+              where, to_string(config.weights));
   }
   if (!(config.norm_epsilon > 0.0f && config.norm_epsilon < 1.0f)) {
     bad_input("{}: rms_norm_eps is {}; it must be between 0 and 1", where, config.norm_epsilon);

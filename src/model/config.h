@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ops/glu.h"
+#include "ops/linear.h"
 #include "quant/weights.h"
 
 namespace trit {
@@ -18,8 +19,9 @@ enum class NormForm : uint8_t {
            // none before the blocks
   kInnerPlain,  // the same without gains
   kSub,  // BitNet b1.58 2B4T: kBlock plus attn_sub_norm before o_proj and ffn_sub_norm before down_proj
+  kBlockInner,  // kBlock and kInner: transformers' BitLinear with use_rms_norm in a LLaMA
 };
-std::string_view to_string(NormForm form);  // "block", "inner", "inner_plain", "sub"
+std::string_view to_string(NormForm form);  // "block", "inner", "inner_plain", "sub", "block_inner"
 
 struct Config {
   int64_t vocabulary = 0;
@@ -33,12 +35,17 @@ struct Config {
   float rope_theta = 10000.0f;
   float norm_epsilon = 1e-5f;
   WeightKind weights = WeightKind::kTernary;
+  InputKind inputs = InputKind::kInt8;  // what packed weights are multiplied with
   NormForm norms = NormForm::kSub;
   Activation activation = Activation::kSilu;
-  bool tied = true;  // the output head is the embedding table
+  bool qk_norms = false;  // an RMSNorm over every query and key head before it is rotated (Qwen3)
+  bool tied = true;       // the output head is the embedding table
 
-  bool block_norms() const { return norms == NormForm::kBlock || norms == NormForm::kSub; }
-  bool inner_norms() const { return norms == NormForm::kInner || norms == NormForm::kInnerPlain; }
+  bool block_norms() const {
+    return norms == NormForm::kBlock || norms == NormForm::kSub || norms == NormForm::kBlockInner;
+  }
+  bool inner_norms() const { return inner_gains() || norms == NormForm::kInnerPlain; }
+  bool inner_gains() const { return norms == NormForm::kInner || norms == NormForm::kBlockInner; }
   bool sub_norms() const { return norms == NormForm::kSub; }
   // Weights of the quantised (or, in the baseline, quantisable) linear layers, and all parameters.
   int64_t linear_parameters() const;

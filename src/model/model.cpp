@@ -65,7 +65,7 @@ class TableBuilder {
     add(fmt::format("model.layers.{}.{}.weight", layer, hf),
         fmt::format("blk.{}.{}.weight", layer, gguf), {outputs, inputs}, TensorRole::kProjection,
         layer, projection);
-    if (config.norms == NormForm::kInner) {
+    if (config.inner_gains()) {
       add(fmt::format("model.layers.{}.{}.rms_norm.weight", layer, hf),
           fmt::format("blk.{}.{}_norm.weight", layer, gguf), {inputs}, TensorRole::kNorm, layer,
           projection);
@@ -87,6 +87,10 @@ std::vector<TensorRow> tensor_table(const Config& config) {
     if (config.block_norms()) table.add_norm(layer, "input_layernorm", "attn_norm", config.hidden);
     for (const Projection p : {Projection::kQ, Projection::kK, Projection::kV})
       table.add_projection(config, layer, p);
+    if (config.qk_norms) {
+      table.add_norm(layer, "self_attn.q_norm", "attn_q_norm", config.head_dim);
+      table.add_norm(layer, "self_attn.k_norm", "attn_k_norm", config.head_dim);
+    }
     if (config.sub_norms()) {
       table.add_norm(layer, "self_attn.attn_sub_norm", "attn_sub_norm",
                      config.heads * config.head_dim);
@@ -122,6 +126,7 @@ Weights empty_weights(const Config& config) {
       linear.outputs = outputs;
       linear.inputs = inputs;
       linear.kind = config.weights;
+      linear.input_kind = config.inputs;
       linear.inner_norm = config.inner_norms();
       linear.norm_epsilon = config.norm_epsilon;
     }
@@ -144,6 +149,8 @@ auto& norm_of(AnyWeights& weights, const TensorRow& row) {
   if (row.hf_name.ends_with(".input_layernorm.weight")) return layer.attn_norm;
   if (row.hf_name.ends_with(".post_attention_layernorm.weight")) return layer.ffn_norm;
   if (row.hf_name.ends_with(".attn_sub_norm.weight")) return layer.attn_sub_norm;
+  if (row.hf_name.ends_with(".q_norm.weight")) return layer.q_norm;
+  if (row.hf_name.ends_with(".k_norm.weight")) return layer.k_norm;
   return layer.ffn_sub_norm;
 }
 
@@ -244,6 +251,8 @@ void State::resize(int64_t rows) {
     a.a = c.block_norms() ? take(c.hidden) : a.x;
     a.q = take(query);
     a.k = take(kv);
+    a.q_raw = c.qk_norms ? take(query) : a.q;
+    a.k_raw = c.qk_norms ? take(kv) : a.k;
     a.v = take(kv);
     a.log_sums = take(c.heads).data;
     a.o = take(query);

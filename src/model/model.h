@@ -51,7 +51,9 @@ int64_t flat_size(std::span<const TensorRow> table);
 
 struct LayerWeights {
   std::array<Linear, kProjections> projections;
-  const float* attn_norm = nullptr;      // [C], null when the form has none; so are the next three
+  const float* attn_norm = nullptr;      // [C], null when the form has none; so are the next five
+  const float* q_norm = nullptr;         // [D]
+  const float* k_norm = nullptr;         // [D]
   const float* attn_sub_norm = nullptr;  // [H D]
   const float* ffn_norm = nullptr;       // [C]
   const float* ffn_sub_norm = nullptr;   // [F]
@@ -110,6 +112,7 @@ enum class Pass : uint8_t {
 struct LayerActivations {
   Matrix x;                   // [N, C] the residual stream as it enters
   Matrix a;                   // [N, C] attention's input: x after attn_norm, or x itself
+  Matrix q_raw, k_raw;        // [N, H D], [N, G D] before q_norm and k_norm, or q and k themselves
   Matrix q;                   // [N, H D] rotated
   Matrix k, v;                // [N, G D] k rotated
   float* log_sums = nullptr;  // [N, H] of the softmax

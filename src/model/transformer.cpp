@@ -41,6 +41,9 @@ void add_rows(ConstMatrix x, ConstMatrix z, Matrix y) {
   });
 }
 
+// The heads of x as rows of their own: [N, H D] -> [N H, D].
+Matrix heads(Matrix x, int64_t head_dim) { return {x.data, x.size() / head_dim, head_dim}; }
+
 void zero(Matrix m) {
   parallel_ranges(m.size(), kGrain, [&](int64_t begin, int64_t end) {
     std::fill(m.data + begin, m.data + end, 0.0f);
@@ -50,11 +53,13 @@ void zero(Matrix m) {
 }  // namespace
 
 // Attention:     h = x + Wo s(attend(rope(Wq a), rope(Wk a), Wv a)),  a = norm(x)
+//                (Qwen3: rope(norm(Wq a)), rope(norm(Wk a)), over each head)
 // Feed-forward:  x' = h + Wdown n(act(Wgate f) * (Wup f)),            f = norm(h)
 void forward(const Weights& weights, const Batch& batch, State& state) {
   const Config& c = weights.config;
   const AttentionShape shape{c.heads, c.kv_heads, c.head_dim};
   const float eps = c.norm_epsilon;
+  const int64_t D = c.head_dim;
   Workspace& workspace = state.workspace;
   state.resize(static_cast<int64_t>(batch.tokens.size()));
   const int64_t N = state.rows();
@@ -67,7 +72,9 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
     LayerActivations& s = state.layers[l];
 
     if (w.attn_norm) rmsnorm_forward(s.x, w.attn_norm, eps, s.a);
-    project(s.a, {{w[P::kQ], s.q}, {w[P::kK], s.k}, {w[P::kV], s.v}}, workspace);
+    project(s.a, {{w[P::kQ], s.q_raw}, {w[P::kK], s.k_raw}, {w[P::kV], s.v}}, workspace);
+    if (w.q_norm) rmsnorm_forward(heads(s.q_raw, D), w.q_norm, eps, heads(s.q, D));
+    if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
     rotary(state.rotary, batch.slots, c.head_dim, s.q, 1.0f);
     rotary(state.rotary, batch.slots, c.head_dim, s.k, 1.0f);
     cache_keys_values(shape, s.k, s.v, batch.slots, state.kv.layers[l]);
@@ -108,6 +115,8 @@ Gradients::Gradients(const Config& config)
       layers[l].inner_norms[p] = writable(place.projections[p].norm_gain);
     }
     layers[l].attn_norm = writable(place.attn_norm);
+    layers[l].q_norm = writable(place.q_norm);
+    layers[l].k_norm = writable(place.k_norm);
     layers[l].attn_sub_norm = writable(place.attn_sub_norm);
     layers[l].ffn_norm = writable(place.ffn_norm);
     layers[l].ffn_sub_norm = writable(place.ffn_sub_norm);
@@ -140,6 +149,7 @@ void forward_backward(const Weights& weights, int64_t sequences, std::span<const
   const Matrix dq = gradient("dq", shape.query_columns()), dk = gradient("dk", shape.kv_columns());
   const Matrix dv = gradient("dv", shape.kv_columns()), dO = gradient("do", shape.query_columns());
   const Matrix ds = gradient("ds", shape.query_columns()), dn = gradient("dn", c.ffn);
+  const Matrix dk_normed = c.qk_norms ? gradient("dk_normed", shape.kv_columns()) : dk;
   const Matrix dm = gradient("dm", c.ffn), dup = gradient("dup", c.ffn);
 
   // y = layer(x): dx += ..., for the projections of layer l.
@@ -154,6 +164,13 @@ void forward_backward(const Weights& weights, int64_t sequences, std::span<const
     if (gain == nullptr) return dz;
     zero(dy);
     rmsnorm_backward(y, gain, eps, dz, dy, dgain);
+    return dy;
+  };
+
+  const auto heads_norm_backward = [&](Matrix y, const float* gain, Matrix dz, Matrix dy,
+                                       float* dgain) {
+    if (gain == nullptr) return dz;
+    norm_backward(heads(y, c.head_dim), gain, heads(dz, c.head_dim), heads(dy, c.head_dim), dgain);
     return dy;
   };
 
@@ -183,11 +200,13 @@ void forward_backward(const Weights& weights, int64_t sequences, std::span<const
     attention_backward(shape, sequences, s.q, s.k, s.v, s.o, s.log_sums, dout, dq, dk, dv);
     rotary(state.rotary, slots, c.head_dim, dq, -1.0f);
     rotary(state.rotary, slots, c.head_dim, dk, -1.0f);
+    const Matrix dq_raw = heads_norm_backward(s.q_raw, w.q_norm, dq, dO, g.q_norm);
+    const Matrix dk_raw = heads_norm_backward(s.k_raw, w.k_norm, dk, dk_normed, g.k_norm);
     Matrix da = w.attn_norm ? dnormed : dx;
     if (w.attn_norm) zero(da);
     project_backward(l, P::kV, s.a, dv, da);
-    project_backward(l, P::kK, s.a, dk, da);
-    project_backward(l, P::kQ, s.a, dq, da);
+    project_backward(l, P::kK, s.a, dk_raw, da);
+    project_backward(l, P::kQ, s.a, dq_raw, da);
     if (w.attn_norm) rmsnorm_backward(s.x, w.attn_norm, eps, da, dx, g.attn_norm);
   }
   embedding_backward(tokens, dx, gradients.embedding);

@@ -34,9 +34,9 @@ class Gradients {
   struct Layer {
     std::array<float*, kProjections> projections{};
     std::array<float*, kProjections>
-        inner_norms{};  // null when the form has none; so are the next four
-    float *attn_norm = nullptr, *attn_sub_norm = nullptr, *ffn_norm = nullptr,
-          *ffn_sub_norm = nullptr;
+        inner_norms{};  // null when the form has none; so are the next six
+    float *attn_norm = nullptr, *q_norm = nullptr, *k_norm = nullptr, *attn_sub_norm = nullptr,
+          *ffn_norm = nullptr, *ffn_sub_norm = nullptr;
   };
   std::vector<Layer> layers;
   float* embedding = nullptr;

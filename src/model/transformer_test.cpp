@@ -48,6 +48,7 @@ struct GradientCase {
   NormForm norms;
   Activation activation;
   bool tied;
+  bool qk_norms = false;
 };
 
 class GradientTest : public testing::TestWithParam<GradientCase> {};
@@ -55,8 +56,9 @@ class GradientTest : public testing::TestWithParam<GradientCase> {};
 // With the quantisers switched to identity (float weights in each form's layout) the loss is smooth,
 // and the gradient of every tensor must equal the slope of the loss along random directions.
 TEST_P(GradientTest, EqualsFiniteDifferences) {
-  const auto [norms, activation, tied] = GetParam();
-  const Config config = tiny(WeightKind::kFloat, norms, activation, tied);
+  const auto [norms, activation, tied, qk_norms] = GetParam();
+  Config config = tiny(WeightKind::kFloat, norms, activation, tied);
+  config.qk_norms = qk_norms;
   Model model = Model::random(config, 3);
   Rng rng(4);
   // Away from the initial point: weights large enough that every path carries a gradient.
@@ -109,12 +111,14 @@ TEST_P(GradientTest, EqualsFiniteDifferences) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, GradientTest,
-                         testing::Values(GradientCase{NormForm::kBlock, Activation::kSilu, false},
-                                         GradientCase{NormForm::kInner, Activation::kSilu, true},
-                                         GradientCase{NormForm::kInnerPlain, Activation::kSilu,
-                                                      false},
-                                         GradientCase{NormForm::kSub, Activation::kRelu2, true}));
+INSTANTIATE_TEST_SUITE_P(
+    Forms, GradientTest,
+    testing::Values(GradientCase{NormForm::kBlock, Activation::kSilu, false},
+                    GradientCase{NormForm::kBlock, Activation::kSilu, false, true},
+                    GradientCase{NormForm::kBlockInner, Activation::kSilu, true},
+                    GradientCase{NormForm::kInner, Activation::kSilu, true},
+                    GradientCase{NormForm::kInnerPlain, Activation::kSilu, false},
+                    GradientCase{NormForm::kSub, Activation::kRelu2, true}));
 
 class FormTest : public testing::TestWithParam<Config> {};
 

@@ -62,6 +62,15 @@ void ternary_forward(const Linear& layer, const LinearInput& input, Matrix y) {
   });
 }
 
+void ternary_float_forward(const Linear& layer, const LinearInput& input, Matrix y) {
+  const int64_t row_bytes = packed_row_bytes(layer.inputs), padded = padded_columns(layer.inputs);
+  for_tiles(y.rows, y.columns, [&](int64_t row, int64_t rows, int64_t output, int64_t outputs) {
+    kernels::active().ternary_gemm_f32(
+        layer.packed + output * row_bytes, layer.run_scales + output * runs(layer.inputs), outputs,
+        row_bytes, input.padded + row * padded, rows, y.row(row) + output, y.columns);
+  });
+}
+
 void dense_forward(const Linear& layer, const LinearInput& input, Matrix y) {
   const kernels::Table& kernel = kernels::active();
   const int64_t K = layer.inputs;
@@ -81,6 +90,20 @@ void dense_forward(const Linear& layer, const LinearInput& input, Matrix y) {
                               rows, out, y.columns);
     }
   });
+}
+
+// Rows of floats, filled up with zeros to whole runs.
+const float* pad_rows(ConstMatrix x, Workspace& workspace) {
+  const int64_t padded = padded_columns(x.columns);
+  if (padded == x.columns) return x.data;
+  float* out = workspace.get<float>("linear padded", x.rows * padded);
+  parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      std::copy_n(x.row(r), x.columns, out + r * padded);
+      std::fill(out + r * padded + x.columns, out + (r + 1) * padded, 0.0f);
+    }
+  });
+  return out;
 }
 
 // The weights that the forward pass multiplied by, as float32.
@@ -115,6 +138,8 @@ ConstMatrix forward_activations(const LinearInput& input, Workspace& workspace) 
 
 }  // namespace
 
+std::string_view to_string(InputKind kind) { return kind == InputKind::kInt8 ? "int8" : "float"; }
+
 LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspace) {
   TRIT_CHECK(x.columns == layer.inputs);
   LinearInput input{x.rows, x.columns, x.data};
@@ -124,6 +149,10 @@ LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspa
     input.values = normed;
   }
   if (layer.kind == WeightKind::kFloat) return input;
+  if (layer.input_kind == InputKind::kFloat) {
+    input.padded = pad_rows({input.values, x.rows, x.columns}, workspace);
+    return input;
+  }
   const int64_t padded = padded_columns(x.columns);
   int8_t* q = workspace.get<int8_t>("linear q", x.rows * padded);
   double* step = workspace.get<double>("linear step", x.rows);
@@ -138,7 +167,10 @@ LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspa
 void linear_forward(const Linear& layer, const LinearInput& input, Matrix y,
                     const Workspace& workspace) {
   TRIT_CHECK(input.columns == layer.inputs && y.columns == layer.outputs && y.rows == input.rows);
-  if (layer.kind != WeightKind::kFloat) {
+  if (layer.kind != WeightKind::kFloat && layer.input_kind == InputKind::kFloat) {
+    TRIT_CHECK(input.padded != nullptr);
+    ternary_float_forward(layer, input, y);
+  } else if (layer.kind != WeightKind::kFloat) {
     TRIT_CHECK(input.q != nullptr);
     ternary_forward(layer, input, y);
   } else if (workspace.training && layer.dtype == DType::kF32) {
@@ -153,6 +185,7 @@ void linear_backward(const Linear& layer, ConstMatrix x, ConstMatrix dy, Matrix 
                      float* dgain, Workspace& workspace) {
   TRIT_CHECK(x.columns == layer.inputs && dy.columns == layer.outputs && dy.rows == x.rows);
   TRIT_CHECK(dx.rows == x.rows && dx.columns == x.columns);
+  TRIT_CHECK(layer.kind == WeightKind::kFloat || layer.input_kind == InputKind::kInt8);
   const LinearInput input = prepare_input(layer, x, workspace);
   matmul_tn_accumulate(dy, forward_activations(input, workspace),
                        {dW, layer.outputs, layer.inputs});

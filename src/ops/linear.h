@@ -5,10 +5,12 @@
 //   BitLinear   u = RMSNorm(x) where the norm sits inside (else u = x)
 //               q[t], step[t] = absmax int8 of the row u[t]
 //               y[t] = float(sum_k level[k] q[t][k]) * (step[t] * scale)     the sum in int32, exact
+//   ternary weights, float inputs   y[t] = sum over runs j of 128 inputs: scale[j] sum_k level[k] u[t][k]
 //
 // Training and inference run this same code, so their layers agree bit for bit.
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/dtype.h"
 #include "ops/matrix.h"
@@ -16,15 +18,24 @@
 
 namespace trit {
 
+// What packed levels are multiplied with.
+enum class InputKind : uint8_t {
+  kInt8,  // absmax int8 rows (BitNet): one scale for the whole matrix
+  kFloat,  // float32 rows (TriLM, arXiv 2407.12327): a scale for every run of 128 inputs of an output
+};
+std::string_view to_string(InputKind kind);  // "int8", "float"
+
 struct Linear {
   int64_t outputs = 0, inputs = 0;
   WeightKind kind = WeightKind::kFloat;
   // kFloat: [outputs, inputs] in float32, float16 or bfloat16.
   const void* dense = nullptr;
   DType dtype = DType::kF32;
-  // kTernary, kBinary: canonical packing (quant/packing.h) and the scale that multiplies the levels.
+  // kTernary, kBinary: canonical packing (quant/packing.h) and what multiplies the levels.
   const uint8_t* packed = nullptr;
-  float scale = 1.0f;
+  InputKind input_kind = InputKind::kInt8;
+  float scale = 1.0f;                 // kInt8
+  const float* run_scales = nullptr;  // kFloat: [outputs, runs(inputs)]
   // RMSNorm inside the layer, before quantisation; without a gain if norm_gain is null.
   bool inner_norm = false;
   const float* norm_gain = nullptr;  // [inputs]
@@ -36,9 +47,11 @@ struct Linear {
 struct LinearInput {
   int64_t rows = 0, columns = 0;
   const float* values = nullptr;  // [rows, columns], after the inner norm
-  const int8_t* q = nullptr;      // [rows, padded_columns(columns)], null for a float layer
-  const double* step = nullptr;   // [rows]
-  const int32_t* sum = nullptr;   // [rows]
+  const float* padded =
+      nullptr;  // the same as [rows, padded_columns(columns)], zero past a row; kFloat only
+  const int8_t* q = nullptr;     // [rows, padded_columns(columns)], null for a float layer
+  const double* step = nullptr;  // [rows]
+  const int32_t* sum = nullptr;  // [rows]
 };
 
 // Throws Error when a row has a NaN or an infinity (BitLinear only).
@@ -51,7 +64,7 @@ void linear_forward(const Linear& layer, const LinearInput& input, Matrix y,
 // Given dy [rows, outputs] for the layer's input x [rows, inputs] (before the inner norm):
 //   dx += dy W', dW += dy^T u', dgain += the norm's part (null if there is none)
 // with W' and u' the dequantised weights and activations: both quantisers pass the gradient straight
-// through (straight-through estimator). dW: [outputs, inputs].
+// through (straight-through estimator). dW: [outputs, inputs]. Not for packed layers with float inputs.
 void linear_backward(const Linear& layer, ConstMatrix x, ConstMatrix dy, Matrix dx, float* dW,
                      float* dgain, Workspace& workspace);
 

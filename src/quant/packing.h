@@ -23,6 +23,7 @@ inline constexpr int64_t kRunBytes = 32;  // bytes of a run
 // Trits of a row after filling up, and its bytes.
 constexpr int64_t padded_columns(int64_t columns) { return (columns + kRun - 1) / kRun * kRun; }
 constexpr int64_t packed_row_bytes(int64_t columns) { return padded_columns(columns) / 4; }
+constexpr int64_t runs(int64_t columns) { return padded_columns(columns) / kRun; }
 
 // levels [rows, columns] in {-1, 0, 1} -> packed [rows, packed_row_bytes(columns)].
 void pack_trits(std::span<const int8_t> levels, int64_t rows, int64_t columns,

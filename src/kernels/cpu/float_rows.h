@@ -252,6 +252,32 @@ void dense_gemm_bf16(const uint16_t* w, int64_t rows, int64_t K, const float* x,
   dense_gemm<LoadBf16>(w, rows, K, x, T, y, y_stride);
 }
 
+// A run's products are added in the order of its planes, lower half of the bytes first; then the runs.
+void ternary_gemm_f32(const uint8_t* w, const float* scales, int64_t rows, int64_t row_bytes,
+                      const float* x, int64_t T, float* y, int64_t y_stride) {
+  using u8x16 = uint8_t __attribute__((vector_size(16)));
+  const int64_t runs = row_bytes / 32;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t t = 0; t < T; ++t) {
+      f32x16 total{};
+      for (int64_t j = 0; j < runs; ++j) {
+        const float* xj = x + t * 4 * row_bytes + 128 * j;
+        f32x16 sum{};
+        for (int half = 0; half < 2; ++half) {
+          u8x16 codes;
+          __builtin_memcpy(&codes, w + r * row_bytes + 32 * j + 16 * half, sizeof codes);
+          for (int plane = 0; plane < 4; ++plane) {
+            const i32x16 level = __builtin_convertvector(codes >> (2 * plane) & 3, i32x16) - 1;
+            sum += __builtin_convertvector(level, f32x16) * load(xj + 32 * plane + 16 * half);
+          }
+        }
+        total += sum * scales[r * runs + j];
+      }
+      y[t * y_stride + r] = sum_lanes(total);
+    }
+  }
+}
+
 float dot(const float* x, const float* y, int64_t n) { return dense_dot<LoadF32>(x, y, n); }
 
 // The sum of squares in double, so that r is right to the last bit.
@@ -519,6 +545,7 @@ void adamw(const AdamStep& step, int64_t n, const float* gradient, float* parame
 Table float_rows() {
   Table t{};
   t.quantize_i8 = quantize_i8;
+  t.ternary_gemm_f32 = ternary_gemm_f32;
   t.dense_gemm_f32 = dense_gemm_f32;
   t.dense_gemm_f16 = dense_gemm_f16;
   t.dense_gemm_bf16 = dense_gemm_bf16;
