@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "base/thread_pool.h"
+#include "model/model_files.h"
 #include "quant/packing.h"
 
 namespace trit {
@@ -32,7 +33,11 @@ void initialise(const TensorRow& row, const Config& config, uint64_t seed, float
 }  // namespace
 
 Model::Model(const Config& config)
-    : weights_(empty_weights(config)), table_(tensor_table(config)), packed_(table_.size()) {}
+    : weights_(empty_weights(config)),
+      table_(tensor_table(config)),
+      packed_(table_.size()),
+      floats_(table_.size()),
+      dense_(table_.size()) {}
 
 void Model::allocate_masters() {
   masters_ = Buffer<float>::zeros(static_cast<size_t>(flat_size(table_)));
@@ -52,7 +57,7 @@ Model Model::random(const Config& config, uint64_t seed) {
 }
 
 Model Model::open(const Path& path) {
-  return std::filesystem::is_directory(path) ? open_hf(path) : open_gguf(path);
+  return std::filesystem::is_directory(path) ? open_hf_model(path) : open_gguf_model(path);
 }
 
 QuantisationStats Model::quantise() {
@@ -109,8 +114,10 @@ int64_t Model::stored_bytes() const {
         break;
       case TensorRole::kProjection: {
         const Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
+        const int64_t scales =
+            linear.input_kind == InputKind::kInt8 ? 1 : linear.outputs * runs(linear.inputs);
         bytes += is_packed(config(), row)
-                     ? linear.outputs * packed_row_bytes(linear.inputs) + 4
+                     ? linear.outputs * packed_row_bytes(linear.inputs) + 4 * scales
                      : row.count() * static_cast<int64_t>(dtype_size(linear.dtype));
       }
     }

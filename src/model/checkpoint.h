@@ -24,19 +24,23 @@ struct QuantisationStats {
 
 // A model and the memory behind its Weights. Movable, not copyable.
 //
-// With masters (made at random, or opened from a Hugging Face directory) the float32 parameters are
-// there to be trained, and quantise() renews the packed levels that the forward pass reads. From a GGUF
-// file the Weights point into the mapping, nothing is copied, and masters() is empty.
+// With masters (random(), open_masters()) the float32 parameters are there to be trained, and
+// quantise() renews the packed levels that the forward pass reads. A model that was opened to be run has
+// none: its Weights point into the mapped file wherever they can be run as they lie there.
 class Model {
  public:
   // Normal(0, 0.02) matrices (o_proj and down_proj divided by sqrt(2 layers)), gains of one; the
   // same for the same seed on every machine. Quantised.
   static Model random(const Config& config, uint64_t seed);
-  // A GGUF file that trit wrote, or a Hugging Face directory in one of trit's forms. Throws Error that
+  // A GGUF file or a Hugging Face directory of a family that docs/formats.md lists. Throws Error that
   // names the file and what is wrong with it; never opens what it would not run correctly.
   static Model open(const Path& path);
+  // A Hugging Face directory with full-precision weights in one of the forms that trit trains.
+  static Model open_masters(const Path& directory);
 
   const Config& config() const { return weights_.config; }
+  // Where it came from, for people: "BitNet b1.58 2B4T (Hugging Face, packed)". Empty for random().
+  const std::string& origin() const { return origin_; }
   const Weights& weights() const { return weights_; }
   std::span<const TensorRow> table() const { return table_; }
   std::span<float> masters() { return {masters_.data(), masters_.size()}; }
@@ -54,16 +58,18 @@ class Model {
   int64_t bytes_per_token() const;
 
  private:
+  friend class ModelBuilder;
   explicit Model(const Config& config);
-  static Model open_hf(const Path& directory);
-  static Model open_gguf(const Path& file);
   void allocate_masters();
 
+  std::string origin_;
   Weights weights_;
   std::vector<TensorRow> table_;
   Buffer<float> masters_;
-  std::vector<Buffer<uint8_t>> packed_;  // by row of the table; empty where nothing is packed
-  std::shared_ptr<const void> mapping_;  // the open file that weights point into
+  std::vector<Buffer<uint8_t>> packed_;   // by row of the table; empty where nothing is packed
+  std::vector<Buffer<float>> floats_;     // by row: run scales, or a norm's gains
+  std::vector<Buffer<std::byte>> dense_;  // by row: float tensors that could not stay in the file
+  std::vector<std::shared_ptr<const void>> files_;  // open files that weights point into
 };
 
 // The tokenizer that lies with the model at `path` (directory or GGUF file), if there is one.
@@ -74,10 +80,6 @@ std::optional<Tokenizer> open_tokenizer(const Path& path);
 // LlamaForCausalLM opens it as is; forms that transformers does not know carry an architecture name
 // that it refuses.
 void write_hf_model(const Path& directory, const Model& model, const Tokenizer* tokenizer);
-
-// config.json of a Hugging Face directory in one of trit's forms <-> Config.
-OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer);
-Config read_hf_config(const Path& file);
 
 struct GgufOptions {
   std::string name;                // general.name

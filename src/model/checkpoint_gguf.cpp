@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "formats/gguf.h"
-#include "model/checkpoint.h"
+#include "model/model_files.h"
 #include "quant/packing.h"
 #include "text/tokenizer_gguf.h"
 
@@ -66,6 +66,8 @@ void write_config(GgufWriter& writer, const Config& config) {
   size("format_version", kFormatVersion);
   text("weights", to_string(config.weights));
   text("norms", to_string(config.norms));
+  if (config.inputs != InputKind::kInt8) text("inputs", to_string(config.inputs));
+  if (config.qk_norms) writer.set(fmt::format("{}.qk_norms", kArchitecture), true);
   text("activation", to_string(config.activation));
   if (config.weights != WeightKind::kFloat) text("packing", kPacking);
   size("vocab_size", config.vocabulary);
@@ -112,8 +114,12 @@ Config read_config(const Gguf& file) {
   Config config;
   config.weights =
       read_name(file, "weights", {WeightKind::kFloat, WeightKind::kTernary, WeightKind::kBinary});
-  config.norms = read_name(
-      file, "norms", {NormForm::kBlock, NormForm::kInner, NormForm::kInnerPlain, NormForm::kSub});
+  config.norms = read_name(file, "norms",
+                           {NormForm::kBlock, NormForm::kInner, NormForm::kInnerPlain,
+                            NormForm::kSub, NormForm::kBlockInner});
+  if (file.has("trit.inputs"))
+    config.inputs = read_name(file, "inputs", {InputKind::kInt8, InputKind::kFloat});
+  config.qk_norms = file.get_bool_or("trit.qk_norms", false);
   config.activation = read_name(file, "activation", {Activation::kSilu, Activation::kRelu2});
   if (config.weights != WeightKind::kFloat) {
     const std::string packing = file.get_string(fmt::format("{}.packing", kArchitecture));
@@ -159,48 +165,40 @@ DType dtype_of(GgmlType type) {
   return type == GgmlType::kBF16 ? DType::kBF16 : DType::kF32;
 }
 
-void check_finite(const Gguf& file, const GgufTensor& tensor) {
-  const DType type = dtype_of(tensor.type);
-  const int64_t count = element_count(tensor.shape), size = static_cast<int64_t>(dtype_size(type));
-  parallel_ranges(count, 65536, [&](int64_t begin, int64_t end) {
-    std::vector<float> values(static_cast<size_t>(end - begin));
-    to_f32(type, tensor.data.data() + begin * size, values.size(), values.data());
-    for (const float value : values) {
-      if (!std::isfinite(value)) {
-        bad_input("{}: {} has a weight of {}; weights must be finite", file.path().string(),
-                  tensor.name, value);
-      }
-    }
-  });
+TensorView view_of(const GgufTensor& tensor) {
+  return {dtype_of(tensor.type), tensor.shape, tensor.data.data()};
 }
 
-void take_packed(const Gguf& file, const TensorRow& row, WeightKind kind, Linear& linear) {
-  const int64_t row_bytes = packed_row_bytes(linear.inputs);
-  const GgufTensor& tensor =
-      take(file, row.gguf_name, {GgmlType::kI8}, {linear.outputs, row_bytes});
+void load_row(const Gguf& file, ModelBuilder& builder, size_t index) {
+  const TensorRow& row = builder.table()[index];
+  const std::string where = fmt::format("{}: {}", file.path().string(), row.gguf_name);
+  if (!is_packed(builder.config(), row)) {
+    const bool norm = row.role == TensorRole::kNorm;
+    const GgufTensor& tensor =
+        norm ? take(file, row.gguf_name, {GgmlType::kF32}, row.shape)
+             : take(file, row.gguf_name, {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16},
+                    row.shape);
+    return builder.set_float(index, view_of(tensor), where);
+  }
+  const Linear& layer = builder.linear(index);
+  const int64_t row_bytes = packed_row_bytes(layer.inputs);
+  const GgufTensor& tensor = take(file, row.gguf_name, {GgmlType::kI8}, {layer.outputs, row_bytes});
   const auto* packed = reinterpret_cast<const uint8_t*>(tensor.data.data());
-  const TritCounts counts =
-      count_trits({packed, tensor.data.size()}, linear.outputs, linear.inputs);
-  if (counts.invalid > 0) {
-    bad_input("{}: {} has {} invalid codes; a trit's code is 0, 1 or 2", file.path().string(),
-              row.gguf_name, counts.invalid);
+  const Shape scales =
+      layer.input_kind == InputKind::kInt8 ? Shape{1} : Shape{layer.outputs, runs(layer.inputs)};
+  const GgufTensor& scale = take(file, scale_name(row), {GgmlType::kF32}, scales);
+  const auto* values = reinterpret_cast<const float*>(scale.data.data());
+  const std::string scale_where = fmt::format("{}: {}", file.path().string(), scale.name);
+  if (layer.input_kind == InputKind::kInt8) {
+    builder.set_packed(index, packed, *values, where, scale_where);
+  } else {
+    builder.set_packed(index, packed, values, where, scale_where);
   }
-  if (kind == WeightKind::kBinary && counts.zero > 0) {
-    bad_input("{}: {} has {} zeros; binary weights are -1 or +1", file.path().string(),
-              row.gguf_name, counts.zero);
-  }
-  const std::string scale = scale_name(row);
-  to_f32(DType::kF32, take(file, scale, {GgmlType::kF32}, {1}).data.data(), 1, &linear.scale);
-  if (!std::isfinite(linear.scale) || linear.scale <= 0.0f) {
-    bad_input("{}: {} is {}; a scale is positive and finite", file.path().string(), scale,
-              linear.scale);
-  }
-  linear.packed = packed;
 }
 
 }  // namespace
 
-Model Model::open_gguf(const Path& path) {
+Model open_gguf_model(const Path& path) {
   auto file = std::make_shared<const Gguf>(Gguf::open(path));
   const Config config = read_config(*file);
   // Before anything is allocated by the config's numbers: the file must hold the largest tensors.
@@ -208,31 +206,18 @@ Model Model::open_gguf(const Path& path) {
        {config.vocabulary, config.hidden});
   file->get_tensor(fmt::format("blk.{}.ffn_down.weight", config.layers - 1));
 
-  Model model(config);
-  Weights& weights = model.weights_;
-  size_t used = 0;
-  for (const TensorRow& row : model.table_) {
-    ++used;
-    if (is_packed(config, row)) {
-      ++used;
-      take_packed(*file, row, config.weights,
-                  weights.layers[static_cast<size_t>(row.layer)][row.projection]);
-      continue;
-    }
-    const bool norm = row.role == TensorRole::kNorm;
-    const GgufTensor& tensor =
-        norm ? take(*file, row.gguf_name, {GgmlType::kF32}, row.shape)
-             : take(*file, row.gguf_name, {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16},
-                    row.shape);
-    check_finite(*file, tensor);
-    point_at(weights, row, tensor.data.data(), dtype_of(tensor.type));
+  ModelBuilder builder(config);
+  size_t used = builder.table().size();
+  for (size_t row = 0; row < builder.table().size(); ++row) {
+    load_row(*file, builder, row);
+    used += is_packed(config, builder.table()[row]) ? 1 : 0;
   }
   if (used != file->tensors().size()) {
     bad_input("{}: it has {} tensors; the model that it describes has {}", path.string(),
               file->tensors().size(), used);
   }
-  model.mapping_ = std::move(file);
-  return model;
+  builder.keep(file);
+  return builder.finish("trit (GGUF)");
 }
 
 void write_gguf_model(const Path& path, const Model& model, const Tokenizer* tokenizer,
@@ -255,7 +240,13 @@ void write_gguf_model(const Path& path, const Model& model, const Tokenizer* tok
       const int64_t row_bytes = packed_row_bytes(linear.inputs);
       tensors.add(row.gguf_name, GgmlType::kI8, {linear.outputs, row_bytes}, linear.packed,
                   static_cast<size_t>(linear.outputs * row_bytes));
-      tensors.add(scale_name(row), GgmlType::kF32, {1}, &linear.scale, sizeof linear.scale);
+      if (linear.input_kind == InputKind::kInt8) {
+        tensors.add(scale_name(row), GgmlType::kF32, {1}, &linear.scale, sizeof linear.scale);
+      } else {
+        const Shape shape = {linear.outputs, runs(linear.inputs)};
+        tensors.add(scale_name(row), GgmlType::kF32, shape, linear.run_scales,
+                    static_cast<size_t>(element_count(shape)) * sizeof(float));
+      }
       continue;
     }
     const auto [data, type] = stored_at(weights, row);

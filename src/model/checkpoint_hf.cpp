@@ -1,151 +1,32 @@
 // Hugging Face directories: config.json, model.safetensors, tokenizer files.
 
+#include <atomic>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "formats/safetensors.h"
-#include "model/checkpoint.h"
+#include "model/hf_config.h"
+#include "model/model_files.h"
+#include "quant/packing.h"
 
 namespace trit {
 namespace {
 
 constexpr uint64_t kMaxShardBytes = 4'000'000'000;
 
-// The forms that transformers runs. The others are written under a name that it refuses, since it
-// would run them as something else without an error.
-struct HfForm {
-  WeightKind weights;
-  NormForm norms;
-  std::string_view architecture, model_type;
-};
-constexpr HfForm kForms[] = {
-    {WeightKind::kFloat, NormForm::kBlock, "LlamaForCausalLM", "llama"},
-    {WeightKind::kTernary, NormForm::kSub, "BitNetForCausalLM", "bitnet"},
-    {WeightKind::kTernary, NormForm::kInner, "LlamaForCausalLM", "llama"},
-    {WeightKind::kTernary, NormForm::kInnerPlain, "LlamaForCausalLM", "llama"},
-};
-constexpr HfForm kOwnForm{WeightKind::kFloat, NormForm::kBlock, "TritForCausalLM", "trit"};
-
-const HfForm& hf_form(const Config& config) {
-  for (const HfForm& form : kForms) {
-    if (form.weights == config.weights && form.norms == config.norms) return form;
-  }
-  return kOwnForm;
-}
-
-// A tensor of ones that transformers asks for where the form has no gain: the norms before the
-// blocks (a norm of a normed row changes nothing that int8 quantisation would see), and inner gains.
-struct UnitNorm {
-  std::string name;
-  int64_t size;
-};
-std::vector<UnitNorm> unit_norms(const Config& config, std::span<const TensorRow> table) {
-  std::vector<UnitNorm> norms;
-  if (!config.inner_norms() || hf_form(config).model_type != "llama") return norms;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    for (const std::string_view name : {"input_layernorm", "post_attention_layernorm"}) {
-      norms.push_back({fmt::format("model.layers.{}.{}.weight", layer, name), config.hidden});
-    }
-  }
-  for (const TensorRow& row : table) {
-    if (row.role != TensorRole::kProjection || config.norms != NormForm::kInnerPlain) continue;
-    const std::string stem =
-        row.hf_name.substr(0, row.hf_name.size() - std::string_view(".weight").size());
-    norms.push_back({stem + ".rms_norm.weight", row.shape[1]});
-  }
-  return norms;
-}
-
-// The float as its shortest decimal, 1e-05 and not 9.999999747378752e-06.
-double shortest(float value) { return std::stod(fmt::format("{}", value)); }
-
-template <class Value>
-Value from_name(std::string_view name, std::initializer_list<Value> values, std::string_view where,
-                std::string_view field) {
-  std::string names;
-  for (const Value value : values) {
-    if (to_string(value) == name) return value;
-    names += (names.empty() ? "" : ", ") + std::string(to_string(value));
-  }
-  bad_input("{}: {} is '{}'; it must be one of {}", where, field, printable(name), names);
-}
-
-// Weights and norms of a directory that does not say them in trit's own words.
-void infer_form(const Json& json, std::string_view where, Config& config) {
-  const std::string type = json_string(json, "model_type", where);
-  const bool quantised =
-      json.contains("quantization_config") && !json["quantization_config"].is_null();
-  if (type == "llama" && !quantised) {
-    config.weights = WeightKind::kFloat;
-    config.norms = NormForm::kBlock;
-    return;
-  }
-  if (type != "bitnet" || !quantised) {
-    bad_input(
-        "{}: model_type '{}'{} is not a form that trit opens; it opens 'bitnet' with master "
-        "weights, 'llama' "
-        "without quantization_config, and what trit wrote",
-        where, printable(type), quantised ? " with quantization_config" : "");
-  }
-  const Json& quantization = json["quantization_config"];
-  const std::string mode = json_string_or(quantization, "quantization_mode", where, "offline");
-  if (mode != "online") {
-    bad_input("{}: quantization_mode is '{}'; trit opens master weights, 'online'", where,
-              printable(mode));
-  }
-  config.weights = WeightKind::kTernary;
-  config.norms = NormForm::kSub;
-}
-
-// The refusals of things that would change the result and that trit does not compute.
-void refuse_unsupported(const Json& json, std::string_view where) {
-  for (const char* key : {"attention_bias", "mlp_bias"}) {
-    if (json_bool_or(json, key, where, false))
-      bad_input("{}: {} is true; trit's layers have no biases", where, key);
-  }
-  if (json.contains("rope_scaling") && !json["rope_scaling"].is_null()) {
-    bad_input("{}: rope_scaling is set; trit runs plain rotary embeddings", where);
-  }
-}
-
-double rope_theta(const Json& json, std::string_view where) {
-  if (json.contains("rope_parameters") && json["rope_parameters"].is_object()) {
-    const Json& rope = json["rope_parameters"];
-    const std::string type = json_string_or(rope, "rope_type", where, "default");
-    if (type != "default")
-      bad_input("{}: rope_type is '{}'; trit runs 'default'", where, printable(type));
-    return json_number_or(rope, "rope_theta", where, 10000.0);
-  }
-  return json_number_or(json, "rope_theta", where, 10000.0);
-}
-
-void read_tensor(const Safetensors& file, const TensorRow& row, const Path& path, float* out) {
-  const TensorView& tensor = file.get(row.hf_name);
-  if (tensor.shape != row.shape) {
-    bad_input("{}: {} has shape {}; config.json asks for {}", path.string(), row.hf_name,
-              to_string(tensor.shape), to_string(row.shape));
-  }
-  if (tensor.type != DType::kF32 && tensor.type != DType::kF16 && tensor.type != DType::kBF16) {
-    bad_input("{}: {} has type {}; masters are F32, F16 or BF16", path.string(), row.hf_name,
-              dtype_name(tensor.type));
-  }
-  to_f32(tensor.type, tensor.data, static_cast<size_t>(row.count()), out);
-  for (int64_t i = 0; i < row.count(); ++i) {
-    if (!std::isfinite(out[i])) {
-      bad_input("{}: {} has {} at element {}; weights must be finite", path.string(), row.hf_name,
-                out[i], i);
-    }
-  }
-}
+std::string scale_name(const std::string& weight) { return weight + "_scale"; }
 
 // Every tensor of the file must be one that the forward pass reads, or one known to change nothing.
-void refuse_strangers(const Safetensors& file, const Config& config,
-                      std::span<const TensorRow> table, const Path& path) {
+void refuse_strangers(const Safetensors& file, const HfModel& hf, std::span<const TensorRow> table,
+                      const Path& path) {
   std::vector<std::string> known;
-  for (const TensorRow& row : table) known.push_back(row.hf_name);
-  if (config.tied) known.push_back("lm_head.weight");
-  for (const UnitNorm& norm : unit_norms(config, table)) {
+  for (const TensorRow& row : table) {
+    known.push_back(hf_name(hf, row));
+    if (is_packed(hf.config, row)) known.push_back(scale_name(known.back()));
+  }
+  if (hf.config.tied) known.push_back("lm_head.weight");
+  for (const UnitNorm& norm : unit_norms(hf.config, table)) {
     known.push_back(norm.name);
     const TensorView* tensor = file.find(norm.name);
     if (tensor == nullptr) continue;
@@ -157,101 +38,200 @@ void refuse_strangers(const Safetensors& file, const Config& config,
   }
   std::ranges::sort(known);
   for (const std::string& name : file.names()) {
-    if (!std::ranges::binary_search(known, name)) {
+    const bool buffer =
+        name.ends_with(".rotary_emb.inv_freq");  // older files store it; it is computed
+    if (!buffer && !std::ranges::binary_search(known, name)) {
       bad_input("{}: tensor '{}' has no place in the model that config.json describes",
                 path.string(), printable(name));
     }
   }
 }
 
+// A directory being opened.
+struct Source {
+  const Path& path;
+  const HfModel& hf;
+  const Safetensors& file;
+  std::string where(const std::string& name) const {
+    return fmt::format("{}: {}", path.string(), name);
+  }
+};
+
+void require_shape(const Source& source, const std::string& name, const TensorView& tensor,
+                   const Shape& shape) {
+  if (tensor.shape != shape) {
+    bad_input("{}: {} has shape {}; config.json asks for {}", source.path.string(), name,
+              to_string(tensor.shape), to_string(shape));
+  }
+}
+
+std::vector<float> masters_of(const Source& source, const std::string& name,
+                              const TensorView& tensor, const Shape& shape) {
+  require_shape(source, name, tensor, shape);
+  if (tensor.type != DType::kF32 && tensor.type != DType::kF16 && tensor.type != DType::kBF16) {
+    bad_input("{}: {} has type {}; masters are F32, F16 or BF16", source.path.string(), name,
+              dtype_name(tensor.type));
+  }
+  std::vector<float> values = tensor.to_f32();
+  const auto bad = std::ranges::find_if(values, [](float v) { return !std::isfinite(v); });
+  if (bad != values.end()) {
+    bad_input("{}: {} has {} at element {}; weights must be finite", source.path.string(), name,
+              *bad, bad - values.begin());
+  }
+  return values;
+}
+
+// The factor that multiplies the levels, from weight_scale.
+float packed_scale(const Source& source, const std::string& name) {
+  const std::string field = scale_name(name);
+  const TensorView& tensor = source.file.get(field);
+  if (tensor.count() != 1 ||
+      (tensor.type != DType::kF32 && tensor.type != DType::kF16 && tensor.type != DType::kBF16)) {
+    bad_input("{}: {} is {} {}; it must be one float", source.path.string(), field,
+              dtype_name(tensor.type), to_string(tensor.shape));
+  }
+  const float value = tensor.to_f32()[0];
+  if (!std::isfinite(value) || value <= 0.0f) {
+    bad_input("{}: {} is {}; it must be positive and finite", source.path.string(), field, value);
+  }
+  return source.hf.scale == HfScale::kMultiplies ? value : 1.0f / value;
+}
+
+// Hugging Face's packing (transformers, pack_weights): byte [r, c] holds rows r, r + R, r + 2R, r + 3R of column c
+// in its four bit pairs, lowest first, R = a quarter of the rows, as level + 1.
+void repack_hf(std::span<const uint8_t> bytes, int64_t rows, int64_t columns,
+               std::span<uint8_t> packed, std::string_view where) {
+  const int64_t quarter = (rows + 3) / 4;
+  std::vector<int8_t> levels(static_cast<size_t>(rows * columns));
+  for (int64_t row = 0; row < rows; ++row) {
+    const uint8_t* in = bytes.data() + row % quarter * columns;
+    for (int64_t c = 0; c < columns; ++c) {
+      const int code = in[c] >> (2 * (row / quarter)) & 3;
+      if (code == 3)
+        bad_input("{}: row {} column {} has code 3; it must be 0, 1 or 2", where, row, c);
+      levels[static_cast<size_t>(row * columns + c)] = static_cast<int8_t>(code - 1);
+    }
+  }
+  pack_trits(levels, rows, columns, packed);
+}
+
+void load_packed(const Source& source, const std::string& name, const TensorView& tensor,
+                 ModelBuilder& builder, size_t row) {
+  const Linear& layer = builder.linear(row);
+  const int64_t quarter = (layer.outputs + 3) / 4;
+  require_shape(source, name, tensor, {quarter, layer.inputs});
+  if (source.hf.stored == HfStored::kMasters) {
+    bad_input("{}: {} is packed (U8), but config.json says quantization_mode 'online'",
+              source.path.string(), name);
+  }
+  Buffer<uint8_t> packed(static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs)));
+  repack_hf({reinterpret_cast<const uint8_t*>(tensor.data), tensor.bytes()}, layer.outputs,
+            layer.inputs, {packed.data(), packed.size()}, source.where(name));
+  builder.set_packed(row, std::move(packed), packed_scale(source, name), source.where(name));
+}
+
+void load_projection(const Source& source, const std::string& name, ModelBuilder& builder,
+                     size_t row) {
+  const TensorView& tensor = source.file.get(name);
+  if (tensor.type == DType::kU8) return load_packed(source, name, tensor, builder, row);
+  if (source.hf.stored == HfStored::kPacked) {
+    bad_input(
+        "{}: {} has type {}, but config.json says packed weights (quantization_mode "
+        "'offline'), which are U8",
+        source.path.string(), name, dtype_name(tensor.type));
+  }
+  const std::vector<float> weights = masters_of(source, name, tensor, builder.table()[row].shape);
+  if (builder.config().inputs == InputKind::kInt8) return builder.quantise(row, weights);
+  const Linear& layer = builder.linear(row);
+  std::optional<RunLevels> levels = levels_of_runs(weights, layer.outputs, layer.inputs);
+  if (!levels) {
+    bad_input("{}: {} has values that are no level times the scale of its run of 128 inputs",
+              source.path.string(), name);
+  }
+  builder.set_packed(row, std::move(levels->packed), std::move(levels->scales), source.where(name));
+}
+
+void load_row(const Source& source, ModelBuilder& builder, size_t row) {
+  const std::string name = hf_name(source.hf, builder.table()[row]);
+  if (is_packed(builder.config(), builder.table()[row])) {
+    load_projection(source, name, builder, row);
+  } else {
+    builder.set_float(row, source.file.get(name), source.where(name));
+  }
+}
+
+// Plain float projections that are all level * scale in every run of 128 inputs: a ternary model with float
+// activations (TriLM, Ternary-Bonsai), though its config.json calls it a LLaMA or a Qwen3.
+bool holds_levels(const Source& source) {
+  if (!source.hf.may_be_levels) return false;
+  std::atomic<bool> levels = true;
+  const std::vector<TensorRow> table = tensor_table(source.hf.config);
+  const auto look = [&](const TensorRow& row, int64_t rows) {
+    const TensorView& tensor = source.file.get(hf_name(source.hf, row));
+    if (tensor.shape != row.shape || dtype_size(tensor.type) > 4) return false;
+    const TensorView part{tensor.type, {rows, row.shape[1]}, tensor.data};
+    return levels_of_runs(part.to_f32(), rows, row.shape[1]).has_value();
+  };
+  std::vector<const TensorRow*> projections;
+  for (const TensorRow& row : table) {
+    if (row.role == TensorRole::kProjection) projections.push_back(&row);
+  }
+  if (!look(*projections.front(), 1)) return false;  // the usual case, told by one row
+  parallel_for(std::ssize(projections), [&](int64_t i) {
+    const TensorRow& row = *projections[static_cast<size_t>(i)];
+    if (levels && !look(row, row.shape[0])) levels = false;
+  });
+  return levels;
+}
+
+std::string origin_of(const HfModel& hf) {
+  const Config& c = hf.config;
+  const std::string_view stored = c.inputs == InputKind::kFloat     ? "ternary, float activations"
+                                  : hf.stored == HfStored::kPacked  ? "packed"
+                                  : c.weights == WeightKind::kFloat ? "full precision"
+                                                                    : "quantised at load";
+  return fmt::format("{} (Hugging Face, {})", hf.family, stored);
+}
+
 }  // namespace
 
-OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer) {
-  const HfForm& form = hf_form(config);
-  OrderedJson json = {
-      {"architectures", {form.architecture}},
-      {"model_type", form.model_type},
-      {"vocab_size", config.vocabulary},
-      {"hidden_size", config.hidden},
-      {"intermediate_size", config.ffn},
-      {"num_hidden_layers", config.layers},
-      {"num_attention_heads", config.heads},
-      {"num_key_value_heads", config.kv_heads},
-      {"head_dim", config.head_dim},
-      {"hidden_act", to_string(config.activation)},
-      {"max_position_embeddings", config.context},
-      {"rms_norm_eps", shortest(config.norm_epsilon)},
-      {"rope_theta", shortest(config.rope_theta)},
-      {"tie_word_embeddings", config.tied},
-      {"attention_bias", false},
-      {"mlp_bias", false},
-      {"attention_dropout", 0.0},
-      {"initializer_range", 0.02},
-      {"use_cache", true},
-      {"torch_dtype", "float32"},
-  };
-  if (tokenizer != nullptr && tokenizer->bos_id() >= 0) json["bos_token_id"] = tokenizer->bos_id();
-  if (tokenizer != nullptr && tokenizer->eos_id() >= 0) json["eos_token_id"] = tokenizer->eos_id();
-  if (config.weights == WeightKind::kTernary) {
-    json["quantization_config"] = {
-        {"quant_method", "bitnet"},
-        {"linear_class", "autobitlinear"},
-        {"quantization_mode", "online"},
-        {"modules_to_not_convert", nullptr},
-        {"use_rms_norm", config.inner_norms()},
-        {"rms_norm_eps", shortest(config.norm_epsilon)},
-    };
+Model open_hf_model(const Path& directory) {
+  HfModel hf = read_hf_model(directory / "config.json");
+  auto file = std::make_shared<const Safetensors>(Safetensors::open(directory));
+  const Source source{directory, hf, *file};
+  refuse_strangers(*file, hf, tensor_table(hf.config), directory);
+  if (holds_levels(source)) {
+    hf.config.weights = WeightKind::kTernary;
+    hf.config.inputs = InputKind::kFloat;
   }
-  json["trit"] = {{"weights", to_string(config.weights)}, {"norms", to_string(config.norms)}};
-  return json;
+  ModelBuilder builder(hf.config);
+  parallel_for(std::ssize(builder.table()),
+               [&](int64_t row) { load_row(source, builder, static_cast<size_t>(row)); });
+  builder.keep(std::move(file));
+  if (hf.stored == HfStored::kUnsaid && hf.config.weights == WeightKind::kTernary) {
+    const TensorView* first = source.file.find("model.layers.0.self_attn.q_proj.weight");
+    if (first != nullptr && first->type == DType::kU8) hf.stored = HfStored::kPacked;
+  }
+  return builder.finish(origin_of(hf));
 }
 
-Config read_hf_config(const Path& file) {
-  const std::string where = file.string();
-  const Json json = parse_json(read_text(file, size_t{16} << 20), where);
-  if (!json.is_object()) bad_input("{}: it is no JSON object", where);
-  refuse_unsupported(json, where);
-  const int64_t large = int64_t{1} << 24;
-  Config config;
-  config.vocabulary = json_int(json, "vocab_size", where, 1, large);
-  config.hidden = json_int(json, "hidden_size", where, 1, large);
-  config.ffn = json_int(json, "intermediate_size", where, 1, large);
-  config.layers = json_int(json, "num_hidden_layers", where, 1, large);
-  config.heads = json_int(json, "num_attention_heads", where, 1, large);
-  config.kv_heads = json_int_or(json, "num_key_value_heads", where, 1, large, config.heads);
-  config.head_dim = json_int_or(json, "head_dim", where, 1, large, config.hidden / config.heads);
-  config.context = json_int_or(json, "max_position_embeddings", where, 1, large, 2048);
-  config.norm_epsilon = static_cast<float>(json_number_or(json, "rms_norm_eps", where, 1e-5));
-  config.rope_theta = static_cast<float>(rope_theta(json, where));
-  config.tied = json_bool_or(json, "tie_word_embeddings", where, false);
-  config.activation = from_name(json_string_or(json, "hidden_act", where, "silu"),
-                                {Activation::kSilu, Activation::kRelu2}, where, "hidden_act");
-  if (json.contains("trit") && json["trit"].is_object()) {
-    const Json& own = json["trit"];
-    config.weights = from_name(json_string(own, "weights", where),
-                               {WeightKind::kFloat, WeightKind::kTernary, WeightKind::kBinary},
-                               where, "trit.weights");
-    config.norms =
-        from_name(json_string(own, "norms", where),
-                  {NormForm::kBlock, NormForm::kInner, NormForm::kInnerPlain, NormForm::kSub},
-                  where, "trit.norms");
-  } else {
-    infer_form(json, where, config);
+Model Model::open_masters(const Path& directory) {
+  const HfModel hf = read_hf_model(directory / "config.json");
+  if (hf.config.inputs == InputKind::kFloat) {
+    bad_input("{}: ternary weights with float activations cannot be trained", directory.string());
   }
-  validate(config, where);
-  return config;
-}
-
-Model Model::open_hf(const Path& directory) {
-  Model model(read_hf_config(directory / "config.json"));
+  Model model(hf.config);
   const Safetensors file = Safetensors::open(directory);
-  refuse_strangers(file, model.config(), model.table(), directory);
+  const Source source{directory, hf, file};
+  refuse_strangers(file, hf, model.table(), directory);
   model.allocate_masters();
-  // Errors do not depend on which thread meets one first: the tensors are checked in order.
   for (const TensorRow& row : model.table_) {
-    read_tensor(file, row, directory, model.masters_.data() + row.offset);
+    const std::string name = hf_name(hf, row);
+    std::ranges::copy(masters_of(source, name, file.get(name), row.shape),
+                      model.masters_.data() + row.offset);
   }
   model.quantise();
+  model.origin_ = origin_of(hf);
   return model;
 }
 

@@ -74,12 +74,16 @@ class CheckpointTest : public testing::TestWithParam<Family> {};
 
 TEST_P(CheckpointTest, HuggingFaceDirectoryKeepsEveryBit) {
   const Model model = trained_like(GetParam());
-  const Model back = Model::open(written_hf(model, "hf"));
+  const Path directory = written_hf(model, "hf");
+  const Model back = Model::open_masters(directory);
   EXPECT_EQ(back.config(), model.config());
   ASSERT_EQ(back.masters().size(), model.masters().size());
   EXPECT_EQ(
       std::memcmp(back.masters().data(), model.masters().data(), model.masters().size_bytes()), 0);
   EXPECT_EQ(run(back).logits, run(model).logits);
+  const Model to_run = Model::open(directory);
+  EXPECT_TRUE(to_run.masters().empty());
+  EXPECT_EQ(run(to_run).logits, run(model).logits);
 }
 
 TEST_P(CheckpointTest, GgufIsTheSameModel) {

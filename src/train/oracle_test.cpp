@@ -44,7 +44,7 @@ Config config_of(const Json& meta) {
   if (c.at("sub_norms").get<bool>()) {
     config.norms = NormForm::kSub;
   } else if (c.at("block_norms").get<bool>()) {
-    config.norms = NormForm::kBlock;
+    config.norms = inner == "weight" ? NormForm::kBlockInner : NormForm::kBlock;
   } else {
     config.norms = inner == "weight" ? NormForm::kInner : NormForm::kInnerPlain;
   }

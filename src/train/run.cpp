@@ -129,7 +129,7 @@ void save(Trainer& trainer, const RunOptions& options, const TokenDataset& datas
 
 Model first_model(const RunOptions& options, const Config& config, bool resume) {
   if (!resume) return Model::random(config, options.seed);
-  Model model = Model::open(checkpoint_of(options.out));
+  Model model = Model::open_masters(checkpoint_of(options.out));
   if (!(model.config() == config)) {
     bad_input("{}: its config.json is not the model that {} describes",
               checkpoint_of(options.out).string(), kRecordFile);

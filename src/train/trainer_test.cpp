@@ -84,7 +84,7 @@ TEST_P(TrainerTest, StateRoundTrips) {
   for (uint64_t step = 0; step < 2; ++step) trainer.step(tokens(step), tokens(step + 10));
   trainer.save_state(directory);
   write_hf_model(directory, trainer.model(), nullptr);
-  Trainer resumed(Model::open(directory), options(4));
+  Trainer resumed(Model::open_masters(directory), options(4));
   resumed.load_state(directory);
   EXPECT_EQ(resumed.steps_done(), 2);
   const StepReport a = trainer.step(tokens(5), tokens(6)), b = resumed.step(tokens(5), tokens(6));

@@ -1,0 +1,52 @@
+#pragma once
+// config.json of a Hugging Face directory: the shape, and which of the ternary world's families it is.
+
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace trit {
+
+// How the projections of a ternary model are stored.
+enum class HfStored : uint8_t {
+  kUnsaid,   // config.json does not say: uint8 tensors are packed, float ones are masters
+  kMasters,  // full-precision weights, quantised by absmean at load
+  kPacked,   // uint8, four trits a byte (quant/layouts.h), with a weight_scale beside it
+};
+
+// What weight_scale means. transformers' AutoBitLinear multiplies the output by it (microsoft's 2B4T);
+// its BitLinear divides (HF1BitLLM's Llama3-8B-1.58, Falcon3-1.58bit, Falcon-E). Read the wrong way the
+// model babbles without an error.
+enum class HfScale : uint8_t { kMultiplies, kDivides };
+
+struct HfModel {
+  Config config;
+  std::string family;  // for people
+  HfStored stored = HfStored::kUnsaid;
+  HfScale scale = HfScale::kDivides;
+  bool may_be_levels = false;  // plain floats that may turn out to be level * scale (TriLM, Bonsai)
+  bool names_of_1bitllm = false;  // inner_attn_ln and ffn_layernorm for the sub norms
+};
+
+// Throws Error naming the file, the field, its value and what would be right; refuses whatever trit would
+// not run as the original does.
+HfModel read_hf_model(const Path& file);
+// The name of a row's tensor in such a directory.
+std::string hf_name(const HfModel& model, const TensorRow& row);
+
+// config.json of a model: what transformers reads, and the exact form in trit's words.
+OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer);
+
+// A tensor of ones that transformers asks for where the form has no gain: the norms before the
+// blocks (a norm of a normed row changes nothing that int8 quantisation would see), and inner gains.
+struct UnitNorm {
+  std::string name;
+  int64_t size;
+};
+std::vector<UnitNorm> unit_norms(const Config& config, std::span<const TensorRow> table);
+
+}  // namespace trit
