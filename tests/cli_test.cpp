@@ -84,9 +84,46 @@ TEST_F(Cli, CompareTrainsBothAndPrintsThePapersTable) {
   }
 }
 
+TEST_F(Cli, InspectSaysWhatAModelIs) {
+  const Outcome outcome = trit({"inspect", "model.gguf", "--json", "--plot", "model.html"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json json = parse_json(outcome.out, "trit inspect --json");
+  EXPECT_TRUE(json["runs"].get<bool>());
+  EXPECT_EQ(json["config"]["layers"], 2);
+  EXPECT_EQ(json["config"]["hidden_size"], 48);
+  ASSERT_EQ(json["matrices"].size(), 14u);  // seven to a layer
+  for (const Json& m : json["matrices"]) {
+    EXPECT_NEAR(m["minus"].get<double>() + m["zero"].get<double>() + m["plus"].get<double>(), 1.0,
+                1e-9);
+    EXPECT_GT(m["zero"].get<double>(), 0.1);
+    EXPECT_GT(m["scale"].get<double>(), 0.0);
+  }
+  const std::string page = read_text(directory() / "model.html");
+  EXPECT_NE(page.find("blk.1.ffn_down.weight"), std::string::npos);
+  EXPECT_EQ(page.find("http"), std::string::npos);  // nothing from outside
+
+  const Outcome directory_outcome = trit({"inspect", "run/checkpoint"});
+  EXPECT_EQ(directory_outcome.code, 0) << directory_outcome.err;
+  EXPECT_NE(directory_outcome.out.find("quantised at load"), std::string::npos);
+}
+
+TEST_F(Cli, VerifyTellsTheSameModelFromAnother) {
+  const Outcome same =
+      trit({"verify", "model.gguf", "--against", "run/checkpoint", "--tokens", "16"});
+  EXPECT_EQ(same.code, 0) << same.out << same.err;
+  ASSERT_EQ(trit(train_arguments("other", 2)).code, 0);
+  const Outcome other =
+      trit({"verify", "model.gguf", "--against", "other/checkpoint", "--tokens", "16", "--json"});
+  EXPECT_EQ(other.code, 1);
+  const Json json = parse_json(other.out, "trit verify --json");
+  EXPECT_FALSE(json["passed"].get<bool>());
+  EXPECT_EQ(json["first_difference"], "embedding");
+  EXPECT_GT(json["logits"][0]["kl_divergence"].get<double>(), 1e-6);
+}
+
 TEST_F(Cli, HelpForEveryCommandHasExamples) {
-  for (const char* command :
-       {"run", "train", "convert", "perplexity", "compare", "completion", "man"}) {
+  for (const char* command : {"run", "train", "convert", "perplexity", "compare", "inspect",
+                              "verify", "completion", "man"}) {
     const Outcome outcome = trit({command, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command;

@@ -99,29 +99,27 @@ QuantisationStats Model::levels() const {
   return stats;
 }
 
+// Bytes of one tensor as stored, scales included.
+int64_t Model::stored_bytes(const TensorRow& row) const {
+  if (is_packed(config(), row)) {
+    const Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
+    const int64_t scales =
+        linear.input_kind == InputKind::kInt8 ? 1 : linear.outputs * runs(linear.inputs);
+    return linear.outputs * packed_row_bytes(linear.inputs) + 4 * scales;
+  }
+  return row.count() * static_cast<int64_t>(dtype_size(stored_at(weights_, row).type));
+}
+
 int64_t Model::stored_bytes() const {
   int64_t bytes = 0;
-  for (const TensorRow& row : table_) {
-    switch (row.role) {
-      case TensorRole::kNorm:
-        bytes += 4 * row.count();
-        break;
-      case TensorRole::kEmbedding:
-        bytes += row.count() * static_cast<int64_t>(dtype_size(weights_.embedding_type));
-        break;
-      case TensorRole::kHead:
-        bytes += row.count() * static_cast<int64_t>(dtype_size(weights_.head.dtype));
-        break;
-      case TensorRole::kProjection: {
-        const Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
-        const int64_t scales =
-            linear.input_kind == InputKind::kInt8 ? 1 : linear.outputs * runs(linear.inputs);
-        bytes += is_packed(config(), row)
-                     ? linear.outputs * packed_row_bytes(linear.inputs) + 4 * scales
-                     : row.count() * static_cast<int64_t>(dtype_size(linear.dtype));
-      }
-    }
-  }
+  for (const TensorRow& row : table_) bytes += stored_bytes(row);
+  return bytes;
+}
+
+int64_t Model::stored_linear_bytes() const {
+  int64_t bytes = 0;
+  for (const TensorRow& row : table_)
+    bytes += row.role == TensorRole::kProjection ? stored_bytes(row) : 0;
   return bytes;
 }
 

@@ -53,6 +53,7 @@ class Model {
 
   // Bytes of the weights as stored: packed levels and scales, embedding, head, norms.
   int64_t stored_bytes() const;
+  int64_t stored_linear_bytes() const;  // of the projections alone
   // Bytes that the forward pass of one token reads: the same less all but one row of the embedding table
   // (unless it is the head).
   int64_t bytes_per_token() const;
@@ -61,6 +62,7 @@ class Model {
   friend class ModelBuilder;
   explicit Model(const Config& config);
   void allocate_masters();
+  int64_t stored_bytes(const TensorRow& row) const;
 
   std::string origin_;
   Weights weights_;
