@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <new>
 #include <string>
@@ -29,6 +30,11 @@ struct TensorView {
   // A copy of the values as float32 (floating types only).
   std::vector<float> to_f32() const;
 };
+
+template <class T>
+class Buffer;
+// The bytes of a tensor, made when they are needed: a file is written without holding all of them.
+using MakeBytes = std::function<Buffer<std::byte>()>;
 
 // Uninitialised memory, 64-byte aligned (a cache line, a zmm register), freed at the end.
 template <class T>

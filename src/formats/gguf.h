@@ -94,12 +94,20 @@ class GgufWriter {
   // is taken or longer than 64 bytes, the shape has more than 4 dimensions, or the size is not the
   // one that type and shape ask for.
   void add_tensor(std::string name, GgmlType type, Shape shape, std::span<const std::byte> data);
+  // The same with bytes that write() has made one tensor after the other.
+  void add_tensor(std::string name, GgmlType type, Shape shape, MakeBytes make);
   // The file appears whole or not at all.
   void write(const Path& path) const;
 
  private:
   std::vector<std::pair<std::string, GgufValue>> metadata_;
-  std::vector<GgufTensor> tensors_;
+  struct Entry {
+    GgufTensor tensor;
+    uint64_t bytes;
+    MakeBytes make;
+  };
+  void add(GgufTensor tensor, MakeBytes make);
+  std::vector<Entry> tensors_;
   std::set<std::string> tensor_names_;
 };
 

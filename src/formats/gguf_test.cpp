@@ -149,6 +149,23 @@ TEST(Gguf, WritesWhatItReads) {
   EXPECT_THROW(file.get_tensor("nothing"), Error);
 }
 
+// Bytes that are made while the file is written give the file that bytes in memory give.
+TEST(Gguf, WritesTensorsThatAreMadeOnDemand) {
+  const std::vector<std::byte> data(24, std::byte{7});
+  GgufWriter held, made;
+  held.add_tensor("a", GgmlType::kF32, {2, 3}, data);
+  held.add_tensor("b", GgmlType::kF32, {2, 3}, data);
+  made.add_tensor("a", GgmlType::kF32, {2, 3}, data);
+  made.add_tensor("b", GgmlType::kF32, {2, 3}, [&] {
+    Buffer<std::byte> bytes(data.size());
+    std::ranges::copy(data, bytes.data());
+    return bytes;
+  });
+  held.write(temporary("held.gguf"));
+  made.write(temporary("made.gguf"));
+  EXPECT_EQ(read_text(temporary("made.gguf")), read_text(temporary("held.gguf")));
+}
+
 TEST(Gguf, RefusesWhatIsNotAsTheFormatSays) {
   expect_refused(Bytes().raw("GGML").number(3u).file(), "made");
   expect_refused(head(0, 0, 1).file(), "1");

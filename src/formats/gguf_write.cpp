@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/error.h"
 #include "formats/gguf_layout.h"
 
 namespace trit {
@@ -60,22 +61,30 @@ void GgufWriter::set(std::string_view key, GgufValue value) {
 
 void GgufWriter::add_tensor(std::string name, GgmlType type, Shape shape,
                             std::span<const std::byte> data) {
-  const std::string where = fmt::format("tensor '{}'", printable(name));
-  if (name.size() > kGgufMaxNameBytes) {
-    bad_input("{}: its name has {} bytes; at most {} are possible", where, name.size(),
+  add({std::move(name), type, std::move(shape), data}, {});
+}
+
+void GgufWriter::add_tensor(std::string name, GgmlType type, Shape shape, MakeBytes make) {
+  add({std::move(name), type, std::move(shape), {}}, std::move(make));
+}
+
+void GgufWriter::add(GgufTensor tensor, MakeBytes make) {
+  const std::string where = fmt::format("tensor '{}'", printable(tensor.name));
+  if (tensor.name.size() > kGgufMaxNameBytes) {
+    bad_input("{}: its name has {} bytes; at most {} are possible", where, tensor.name.size(),
               kGgufMaxNameBytes);
   }
-  if (!tensor_names_.insert(name).second) bad_input("{}: the name is taken", where);
-  if (shape.size() > kGgufMaxDimensions) {
-    bad_input("{}: it has {} dimensions; at most {} are possible", where, shape.size(),
+  if (!tensor_names_.insert(tensor.name).second) bad_input("{}: the name is taken", where);
+  if (tensor.shape.size() > kGgufMaxDimensions) {
+    bad_input("{}: it has {} dimensions; at most {} are possible", where, tensor.shape.size(),
               kGgufMaxDimensions);
   }
-  const uint64_t bytes = ggml_bytes(type, shape, where);
-  if (data.size() != bytes) {
-    bad_input("{}: its data has {} bytes; {} of shape {} needs {}", where, data.size(),
-              to_string(type), to_string(shape), bytes);
+  const uint64_t bytes = ggml_bytes(tensor.type, tensor.shape, where);
+  if (!make && tensor.data.size() != bytes) {
+    bad_input("{}: its data has {} bytes; {} of shape {} needs {}", where, tensor.data.size(),
+              to_string(tensor.type), to_string(tensor.shape), bytes);
   }
-  tensors_.push_back({std::move(name), type, std::move(shape), data});
+  tensors_.push_back({std::move(tensor), bytes, std::move(make)});
 }
 
 void GgufWriter::write(const Path& path) const {
@@ -93,14 +102,20 @@ void GgufWriter::write(const Path& path) const {
     put_value(file, value);
   }
   uint64_t offset = 0;
-  for (const GgufTensor& tensor : tensors_) {
-    put_tensor_entry(file, tensor, offset);
-    offset += (tensor.data.size() + alignment - 1) / alignment * alignment;
+  for (const Entry& entry : tensors_) {
+    put_tensor_entry(file, entry.tensor, offset);
+    offset += (entry.bytes + alignment - 1) / alignment * alignment;
   }
   // The last tensor is padded as well: some readers take the data as whole blocks.
   file.pad_to(alignment);
-  for (const GgufTensor& tensor : tensors_) {
-    file.write(tensor.data.data(), tensor.data.size());
+  for (const Entry& entry : tensors_) {
+    if (entry.make) {
+      const Buffer<std::byte> made = entry.make();
+      TRIT_CHECK(made.size() == entry.bytes);
+      file.write(made.data(), made.size());
+    } else {
+      file.write(entry.tensor.data.data(), entry.tensor.data.size());
+    }
     file.pad_to(alignment);
   }
   file.commit();

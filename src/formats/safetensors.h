@@ -50,6 +50,8 @@ class Safetensors {
 struct NamedTensor {
   std::string name;
   TensorView tensor;
+  MakeBytes make =
+      {};  // called once when the tensor's turn has come, if set; then tensor.data is not read
 };
 
 // Writes the tensors in this order, one behind the other, the first on a multiple of 8 bytes.

@@ -86,6 +86,23 @@ TEST(Safetensors, RoundTripsOneFileAndShards) {
   }
 }
 
+// Bytes that are made while the file is written give the file that bytes in memory give.
+TEST(Safetensors, WritesTensorsThatAreMadeOnDemand) {
+  const std::vector<std::byte> data(12, std::byte{7});
+  const TensorView view{DType::kI32, {3}, data.data()};
+  const MakeBytes make = [&] {
+    Buffer<std::byte> bytes(data.size());
+    std::ranges::copy(data, bytes.data());
+    return bytes;
+  };
+  std::vector<NamedTensor> tensors = {{"a", view}, {"b", view}};
+  write_safetensors(temporary("held"), tensors);
+  tensors[1].tensor.data = nullptr;
+  tensors[1].make = make;
+  write_safetensors(temporary("made"), tensors);
+  EXPECT_EQ(read_text(temporary("made")), read_text(temporary("held")));
+}
+
 TEST(Safetensors, RefusesWhatIsNotAsTheFormatSays) {
   const std::string two(8, '\0');
   const auto tensor = [](const std::string& fields) { return "{\"w\":{" + fields + "}}"; };

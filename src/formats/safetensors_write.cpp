@@ -30,7 +30,7 @@ std::string header(const Path& path, std::span<const NamedTensor> tensors,
   if (!metadata.empty()) text += metadata_member(metadata, path);
   std::set<std::string_view> names{"__metadata__"};
   uint64_t begin = 0;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor, make] : tensors) {
     if (!names.insert(name).second) {
       bad_input("{}: tensor name '{}' is taken", path.string(), printable(name));
     }
@@ -73,7 +73,15 @@ void write_safetensors(const Path& path, std::span<const NamedTensor> tensors,
   AtomicFile file(path);
   file.write(&length, sizeof length);
   file.write(text);
-  for (const NamedTensor& named : tensors) file.write(named.tensor.data, named.tensor.bytes());
+  for (const NamedTensor& named : tensors) {
+    if (!named.make) {
+      file.write(named.tensor.data, named.tensor.bytes());
+      continue;
+    }
+    const Buffer<std::byte> made = named.make();
+    TRIT_CHECK(made.size() == named.tensor.bytes());
+    file.write(made.data(), made.size());
+  }
   file.commit();
 }
 
