@@ -3,11 +3,19 @@
 // no ternary model has it.
 
 #include <algorithm>
+#include <bit>
 
 #include "quant/layout_parts.h"
 
 namespace trit {
 namespace {
+
+// The four codes of a byte to four bytes, in one word.
+void spread(uint8_t byte, uint8_t* codes) {
+  static_assert(std::endian::native == std::endian::little);
+  const uint32_t b = byte, word = (b | b << 6 | b << 12 | b << 18) & 0x03030303u;
+  std::memcpy(codes, &word, sizeof word);
+}
 
 template <int64_t kBlock>
 struct InOrder {
@@ -18,9 +26,7 @@ struct InOrder {
     for (int64_t b = 0; b < blocks; ++b, row += kBytes) {
       scales[b] = load_f16(row);
       uint8_t* out = codes + b * kBlock % kRun;
-      for (int64_t j = 0; j < kBlock; ++j) {
-        out[j] = static_cast<uint8_t>(row[2 + j / 4] >> (2 * (j % 4)) & 3);
-      }
+      for (int64_t i = 0; i < kCodeBytes; ++i) spread(row[2 + i], out + 4 * i);
       if (b + 1 == blocks) std::fill(out + kBlock, codes + kRun, uint8_t{1});
       if (out + kBlock == codes + kRun || b + 1 == blocks) {
         join_run(codes, packed + b * kBlock / kRun * kRunBytes);

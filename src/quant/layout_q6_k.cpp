@@ -53,31 +53,37 @@ void decode(const uint8_t* row, int64_t blocks, float* weights) {
   }
 }
 
-float nearest(float x, float low, float high) { return std::clamp(std::nearbyint(x), low, high); }
+// x, of less than 2^22, to the nearest integer, ties to even, then within the bounds. Adding 1.5 * 2^23
+// leaves no bits for a fraction; unlike nearbyint it vectorises.
+float nearest(float x, float low, float high) {
+  constexpr float kNoFraction = 0x1.8p23f;
+  const float rounded = (x + kNoFraction) - kNoFraction;
+  const float above = rounded < low ? low : rounded;
+  return above > high ? high : above;
+}
 
-// The scale s of 16 weights that makes sum of w^2 (w - s q)^2 least among those that bring the largest
-// weight near -32: for given q the best is sum(w^3 q) / sum(w^2 q^2), and what it takes off the error
-// is sum(w^3 q)^2 / sum(w^2 q^2). 0 when all weights are.
+// The scale s of 16 weights that makes the sum of w^2 (w - s q)^2 least among those that bring the
+// largest weight near -32. For given q the best is sum(w^3 q) / sum(w^2 q^2), which takes
+// sum(w^3 q)^2 / sum(w^2 q^2) off that sum. 0 when all weights are.
 float best_scale(const float* w) {
+  constexpr int kTries = 20;  // 31.0, 31.1, ... 32.9
   const float extreme =
       *std::max_element(w, w + 16, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
-  double best_gain = 0.0, best = 0.0;
-  for (int step = -9; step <= 9 && extreme != 0.0f; ++step) {
-    const double inverse = -(32.0 + 0.1 * step) / static_cast<double>(extreme);
-    double wq = 0.0, qq = 0.0;
-    for (int j = 0; j < 16; ++j) {
-      const double x = static_cast<double>(w[j]) / static_cast<double>(extreme);
-      const double q = static_cast<double>(
-          nearest(static_cast<float>(inverse * static_cast<double>(w[j])), -32.0f, 31.0f));
-      wq += x * x * x * q;
-      qq += x * x * q * q;
-    }
-    if (wq * wq > best_gain * qq) {
-      best_gain = wq * wq / qq;
-      best = wq / qq * static_cast<double>(extreme);
+  if (extreme == 0.0f) return 0.0f;
+  float wq[kTries] = {}, qq[kTries] = {};
+  for (int j = 0; j < 16; ++j) {
+    const float x = w[j] / extreme, square = x * x, cube = square * x;
+    for (int i = 0; i < kTries; ++i) {
+      const float q = nearest(-(31.0f + 0.1f * static_cast<float>(i)) * x, -32.0f, 31.0f);
+      wq[i] += cube * q;
+      qq[i] += square * q * q;
     }
   }
-  return static_cast<float>(best);
+  int best = 0;
+  for (int i = 1; i < kTries; ++i) {
+    if (wq[i] * wq[i] * qq[best] > wq[best] * wq[best] * qq[i]) best = i;
+  }
+  return wq[best] / qq[best] * extreme;
 }
 
 void encode(const float* weights, int64_t blocks, uint8_t* row) {
