@@ -6,11 +6,13 @@
 #include <string_view>
 
 #include "base/tensor.h"
+#include "quant/layouts.h"
 
 namespace trit {
 
-// These values are on disk: do not change. 36 is I2_S in Microsoft's BitNet files and nothing
-// upstream.
+// The types that trit reads. These values are on disk: do not change. 36 is I2_S in Microsoft's
+// BitNet files and nothing upstream. 42 is ggml's Q2_0 (64 weights a block); early Prism files have
+// blocks of 128 under that id, whose sizes do not fit and are refused. 142 and 143 are Prism's.
 enum class GgmlType : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -27,16 +29,23 @@ enum class GgmlType : uint32_t {
   kTQ1_0 = 34,
   kTQ2_0 = 35,
   kI2_S = 36,
+  kQ2_0 = 42,
+  kPQ2_0 = 142,
+  kPTQ1_0 = 143,
 };
 
-// The type with this id; nothing when trit does not know it.
+// The type with this id; nothing when trit does not read it.
 std::optional<GgmlType> ggml_type_of_id(uint32_t id);
+// What to call an id in an error: "TQ2_0", "Q5_K", "MXFP4 (or Microsoft's TL2)"; "unknown" for what
+// no one has named.
+std::string_view ggml_id_name(uint32_t id);
 // "F32", "TQ2_0", ...
 std::string_view to_string(GgmlType type);
+// How the type packs weights; null for plain numbers.
+const PackedLayout* packed_layout(GgmlType type);
 
-// Bytes of a tensor. The innermost dimension must be a whole number of blocks (256 for TQ1_0 and
-// TQ2_0); I2_S is 4 weights a byte and a tail of 32 bytes that holds the scale. Throws Error
-// beginning with `where` when it is not, or when the shape is impossible.
+// Bytes of a tensor. The innermost dimension must be a whole number of the layout's blocks. Throws
+// Error beginning with `where` when it is not, or when the shape is impossible.
 uint64_t ggml_bytes(GgmlType type, const Shape& shape, std::string_view where);
 
 }  // namespace trit

@@ -172,7 +172,10 @@ TensorEntry take_tensor(Cursor& cursor, const std::string& file) {
   entry.tensor.shape = take_shape(cursor);
   const auto id = cursor.take<uint32_t>();
   const std::optional<GgmlType> type = ggml_type_of_id(id);
-  if (!type) bad_input("{}: its type id is {}, which trit does not read", entry.where, id);
+  if (!type) {
+    bad_input("{}: its type is {} (id {}), which trit does not read", entry.where, ggml_id_name(id),
+              id);
+  }
   entry.tensor.type = *type;
   entry.bytes = ggml_bytes(*type, entry.tensor.shape, entry.where);
   entry.offset = cursor.take<uint64_t>();

@@ -118,7 +118,30 @@ TEST(Gguf, BytesOfTypes) {
   EXPECT_EQ(ggml_bytes(GgmlType::kQ8_0, {1, 64}, "t"), 68u);
   EXPECT_EQ(ggml_bytes(GgmlType::kQ6_K, {1, 256}, "t"), 210u);
   EXPECT_EQ(ggml_bytes(GgmlType::kI2_S, {4, 128}, "t"), 128u + 32u);
+  EXPECT_EQ(ggml_bytes(GgmlType::kQ2_0, {1, 64}, "t"), 18u);
+  EXPECT_EQ(ggml_bytes(GgmlType::kPQ2_0, {2, 128}, "t"), 2 * 34u);
+  EXPECT_EQ(ggml_bytes(GgmlType::kPTQ1_0, {3, 2, 128}, "t"), 6 * 28u);
   EXPECT_THROW(ggml_bytes(GgmlType::kTQ2_0, {1, 100}, "t"), Error);
+  EXPECT_THROW(ggml_bytes(GgmlType::kI2_S, {2, 64}, "t"),
+               Error);  // the second row begins inside a run
+}
+
+// Ids as ggml.h has them, Microsoft's and Prism's; what is not read has a name all the same.
+TEST(Gguf, NamesOfTypes) {
+  EXPECT_EQ(ggml_type_of_id(36), GgmlType::kI2_S);
+  EXPECT_EQ(ggml_type_of_id(143), GgmlType::kPTQ1_0);
+  EXPECT_EQ(ggml_type_of_id(39), std::nullopt);
+  EXPECT_EQ(ggml_id_name(42), "Q2_0");
+  EXPECT_EQ(ggml_id_name(142), "PQ2_0");
+  EXPECT_EQ(ggml_id_name(13), "Q5_K");
+  EXPECT_EQ(ggml_id_name(39), "MXFP4 (or Microsoft's TL2)");
+  EXPECT_EQ(ggml_id_name(4), "unknown");
+  for (uint32_t id = 0; id < 200; ++id) {
+    const std::optional<GgmlType> type = ggml_type_of_id(id);
+    if (type) {
+      EXPECT_EQ(ggml_id_name(id), to_string(*type));
+    }
+  }
 }
 
 TEST(Gguf, WritesWhatItReads) {
@@ -190,6 +213,7 @@ TEST(Gguf, RefusesWhatIsNotAsTheFormatSays) {
   };
   Gguf::open(tensor(8, 0, 32).file());  // as it should be
   expect_refused(tensor(8, 99, 0).file(), "99");
+  expect_refused(tensor(8, 39, 0).file(), "MXFP4 (or Microsoft's TL2) (id 39)");
   expect_refused(tensor(8, 0, 8).file(), "w");   // not aligned
   expect_refused(tensor(17, 0, 0).file(), "w");  // past the end
   expect_refused(tensor(uint64_t{1} << 62, 0, 0).file(), "w");
