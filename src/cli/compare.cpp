@@ -66,7 +66,7 @@ Path trained(RunOptions run, Family family) {
   if (!report.finished) throw CLI::RuntimeError(kInterruptedExit);
   const std::optional<Tokenizer> tokenizer = open_tokenizer(out / "checkpoint");
   GgufOptions gguf;
-  gguf.embeddings = gguf.linears = DType::kF16;
+  gguf.embeddings = gguf.linears = FloatForm::kF16;
   write_gguf_model(file, Model::open(out / "checkpoint"), tokenizer ? &*tokenizer : nullptr, gguf);
   return file;
 }

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "base/json.h"
+#include "base/error.h"
+#include "base/test_folder.h"
 #include "eval/verify.h"
 
 namespace trit {
@@ -55,6 +56,47 @@ TEST(ModelOracles, EqualTransformersOnEveryModel) {
     ++models;
   }
   EXPECT_GT(models, 0);
+}
+
+// Whether a form can hold the model: whole blocks in every row, and an architecture that has its form.
+bool can_hold(GgufForm form, const Config& c) {
+  if (form == GgufForm::kTrit) return true;
+  if (c.norms == NormForm::kBlockInner) return false;
+  if (c.weights == WeightKind::kFloat) return true;
+  const int64_t block = form == GgufForm::kI2_S ? 128 : 256;
+  return c.hidden % block == 0 && c.ffn % block == 0 && c.heads * c.head_dim % block == 0;
+}
+
+// Every model again after conversion through every form that can hold it, and back.
+TEST(ModelOracles, SurviveConversionThroughEveryForm) {
+  if (!std::filesystem::is_directory(oracles()))
+    GTEST_SKIP() << oracles().string() << " is not there";
+  for (const auto& entry : std::filesystem::directory_iterator(oracles())) {
+    const Path reference = entry.path() / "reference.safetensors";
+    if (!std::filesystem::exists(reference)) continue;
+    SCOPED_TRACE(entry.path().string());
+    const Model model = Model::open(entry.path());
+    for (const GgufForm form :
+         {GgufForm::kTrit, GgufForm::kTQ1_0, GgufForm::kTQ2_0, GgufForm::kI2_S}) {
+      const Path file = test_folder() / fmt::format("{}.gguf", to_string(form));
+      GgufOptions options;
+      options.form = form;
+      if (!can_hold(form, model.config())) {
+        EXPECT_THROW(write_gguf_model(file, model, nullptr, options), Error) << to_string(form);
+        continue;
+      }
+      write_gguf_model(file, model, nullptr, options);
+      expect_equal(file, reference);
+      // On to a directory, from what was read from the file.
+      const Path directory = test_folder() / "back";
+      for (const HfStored stored : {HfStored::kPacked, HfStored::kMasters}) {
+        std::filesystem::remove_all(directory);
+        std::filesystem::create_directories(directory);
+        export_hf_model(directory, Model::open(file), nullptr, stored);
+        expect_equal(directory, reference);
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -107,7 +107,8 @@ int64_t Model::stored_bytes(const TensorRow& row) const {
         linear.input_kind == InputKind::kInt8 ? 1 : linear.outputs * runs(linear.inputs);
     return linear.outputs * packed_row_bytes(linear.inputs) + 4 * scales;
   }
-  return row.count() * static_cast<int64_t>(dtype_size(stored_at(weights_, row).type));
+  const int64_t columns = row.shape.back();
+  return row.count() / columns * stored_at(weights_, row).row_bytes(columns);
 }
 
 int64_t Model::stored_bytes() const {
@@ -125,8 +126,7 @@ int64_t Model::stored_linear_bytes() const {
 
 int64_t Model::bytes_per_token() const {
   if (config().tied) return stored_bytes();
-  const int64_t row = config().hidden * static_cast<int64_t>(dtype_size(weights_.embedding_type));
-  return stored_bytes() - (config().vocabulary - 1) * row;
+  return stored_bytes() - (config().vocabulary - 1) * weights_.embedding.row_bytes(config().hidden);
 }
 
 }  // namespace trit

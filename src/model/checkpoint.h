@@ -83,16 +83,41 @@ std::optional<Tokenizer> open_tokenizer(const Path& path);
 // that it refuses.
 void write_hf_model(const Path& directory, const Model& model, const Tokenizer* tokenizer);
 
-struct GgufOptions {
-  std::string name;                // general.name
-  std::string description;         // general.description, left out when empty
-  std::string license;             // general.license, left out when empty
-  DType embeddings = DType::kF32;  // type of the embedding table and the head
-  DType linears = DType::kF32;     // type of the baseline's linear weights
+// How ternary weights stand in a Hugging Face directory.
+enum class HfStored : uint8_t {
+  kUnsaid,   // config.json does not say: uint8 tensors are packed, float ones are masters
+  kMasters,  // full-precision weights, quantised by absmean at load
+  kPacked,   // uint8, four trits a byte (quant/layouts.h), with a weight_scale beside it
 };
-// Writes one GGUF v3 file: packed levels as I8 tensors [outputs, packed_row_bytes(inputs)] with one
-// float32 scale each ("blk.N.<projection>.scale"), norms in float32, tokenizer and config as metadata
-// under the architecture "trit" (docs/formats.md).
+// Writes any model but a binary one as transformers reads it: ternary weights packed, or as bfloat16 masters
+// that absmean turns into the same levels and scale; everything else as it is. Weights with float
+// activations become plain floats, level * scale.
+void export_hf_model(const Path& directory, const Model& model, const Tokenizer* tokenizer,
+                     HfStored stored);
+
+// How full-precision weights are written.
+enum class FloatForm : uint8_t { kAsTheyAre, kF32, kF16, kBF16, kQ8_0, kQ6_K };
+// How packed weights are written to GGUF.
+enum class GgufForm : uint8_t {
+  kTrit,   // architecture "trit": the canonical packing, maps and runs without a copy
+  kTQ1_0,  // for llama.cpp: rows are multiples of 256
+  kTQ2_0,  // the same
+  kI2_S,   // for Microsoft's bitnet.cpp: rows are multiples of 128
+};
+std::string_view to_string(FloatForm form);  // "keep", "f32", "f16", "bf16", "q8_0", "q6_k"
+std::string_view to_string(GgufForm form);   // "trit", "tq1_0", "tq2_0", "i2_s"
+
+struct GgufOptions {
+  std::string name;         // general.name
+  std::string description;  // general.description, left out when empty
+  std::string license;      // general.license, left out when empty
+  GgufForm form = GgufForm::kTrit;
+  FloatForm embeddings = FloatForm::kAsTheyAre;  // the embedding table and the head
+  FloatForm linears = FloatForm::kAsTheyAre;     // linear weights of a full-precision model
+};
+// Writes one GGUF v3 file, which holds the model's levels and scales exactly in every form: where a form
+// stores scales as fp16, they stand beside it in float32 (docs/formats.md). Throws Error when the form
+// cannot hold the model.
 void write_gguf_model(const Path& path, const Model& model, const Tokenizer* tokenizer,
                       const GgufOptions& options);
 

@@ -1,10 +1,14 @@
-// One GGUF v3 file: what trit runs.
+// Models from GGUF files.
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <map>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "formats/gguf.h"
+#include "model/gguf_config.h"
 #include "model/model_files.h"
 #include "quant/packing.h"
 #include "text/tokenizer_gguf.h"
@@ -12,251 +16,292 @@
 namespace trit {
 namespace {
 
-constexpr std::string_view kArchitecture = "trit";
-constexpr uint32_t kFormatVersion = 1;
-constexpr std::string_view kPacking = "2bit-128";  // quant/packing.h
-
-GgmlType ggml_type(DType type) {
-  switch (type) {
-    case DType::kF16:
-      return GgmlType::kF16;
-    case DType::kBF16:
-      return GgmlType::kBF16;
-    default:
-      return GgmlType::kF32;
+// A file being opened.
+struct Source {
+  const Gguf& file;
+  const GgufModel& gguf;
+  std::map<std::string, float> exact_scales = {};  // by tensor, where the file has them
+  std::string where(const std::string& tensor) const {
+    return fmt::format("{}: {}", file.path().string(), tensor);
   }
-}
-
-// Tensors to be written and the memory behind those that are made for the file.
-class TensorList {
- public:
-  explicit TensorList(GgufWriter& writer) : writer_(writer) {}
-  void add(const std::string& name, GgmlType type, Shape shape, const void* data, size_t bytes) {
-    writer_.add_tensor(name, type, std::move(shape), {static_cast<const std::byte*>(data), bytes});
+  const GgufTensor& get(const std::string& name, const Shape& shape) const {
+    const GgufTensor& tensor = file.get_tensor(name);
+    if (tensor.shape != shape) {
+      bad_input("{} has shape {}; the model needs {}", where(name), to_string(tensor.shape),
+                to_string(shape));
+    }
+    return tensor;
   }
-  // `data` of type `from`, converted when `to` differs.
-  void add_float(const std::string& name, const Shape& shape, const void* data, DType from,
-                 DType to) {
-    const size_t count = static_cast<size_t>(element_count(shape));
-    if (from == to) return add(name, ggml_type(to), shape, data, count * dtype_size(to));
-    std::vector<float> values(count);
-    to_f32(from, data, count, values.data());
-    Buffer<std::byte>& converted = made_.emplace_back(count * dtype_size(to));
-    from_f32(to, values.data(), count, converted.data());
-    add(name, ggml_type(to), shape, converted.data(), converted.size());
-  }
-
- private:
-  GgufWriter& writer_;
-  std::vector<Buffer<std::byte>> made_;
 };
 
-std::string scale_name(const TensorRow& row) {
-  return row.gguf_name.substr(0, row.gguf_name.size() - std::string_view(".weight").size()) +
-         ".scale";
+std::optional<DType> float_type(GgmlType type) {
+  switch (type) {
+    case GgmlType::kF32:
+      return DType::kF32;
+    case GgmlType::kF16:
+      return DType::kF16;
+    case GgmlType::kBF16:
+      return DType::kBF16;
+    default:
+      return std::nullopt;
+  }
 }
 
-void write_config(GgufWriter& writer, const Config& config) {
-  const auto size = [&](std::string_view key, int64_t value) {
-    writer.set(fmt::format("{}.{}", kArchitecture, key), static_cast<uint32_t>(value));
-  };
-  const auto text = [&](std::string_view key, std::string_view value) {
-    writer.set(fmt::format("{}.{}", kArchitecture, key), std::string(value));
-  };
-  size("format_version", kFormatVersion);
-  text("weights", to_string(config.weights));
-  text("norms", to_string(config.norms));
-  if (config.inputs != InputKind::kInt8) text("inputs", to_string(config.inputs));
-  if (config.qk_norms) writer.set(fmt::format("{}.qk_norms", kArchitecture), true);
-  text("activation", to_string(config.activation));
-  if (config.weights != WeightKind::kFloat) text("packing", kPacking);
-  size("vocab_size", config.vocabulary);
-  size("context_length", config.context);
-  size("embedding_length", config.hidden);
-  size("block_count", config.layers);
-  size("feed_forward_length", config.ffn);
-  size("attention.head_count", config.heads);
-  size("attention.head_count_kv", config.kv_heads);
-  size("attention.key_length", config.head_dim);
-  size("rope.dimension_count", config.head_dim);
-  writer.set(fmt::format("{}.rope.freq_base", kArchitecture), config.rope_theta);
-  writer.set(fmt::format("{}.attention.layer_norm_rms_epsilon", kArchitecture),
-             config.norm_epsilon);
+std::span<const uint8_t> bytes_of(const GgufTensor& tensor) {
+  return {reinterpret_cast<const uint8_t*>(tensor.data.data()), tensor.data.size()};
 }
 
-template <class Value>
-Value read_name(const Gguf& file, std::string_view key, std::initializer_list<Value> values) {
-  const std::string name = file.get_string(fmt::format("{}.{}", kArchitecture, key));
-  std::string names;
-  for (const Value value : values) {
-    if (to_string(value) == name) return value;
-    names += (names.empty() ? "" : ", ") + std::string(to_string(value));
-  }
-  bad_input("{}: {}.{} is '{}'; it must be one of {}", file.path().string(), kArchitecture, key,
-            printable(name), names);
+// The row of a q or k matrix of arch llama where row `r` of the original stands: llama.cpp's converter
+// brings the halves [2][D / 2] of every head into pairs [D / 2][2].
+int64_t permuted_row(int64_t r, int64_t head_dim) {
+  const int64_t head = r / head_dim, i = r % head_dim, half = head_dim / 2;
+  return head * head_dim + i % half * 2 + i / half;
 }
 
-Config read_config(const Gguf& file) {
-  const std::string where = file.path().string();
-  const std::string architecture = file.get_string("general.architecture");
-  if (architecture != kArchitecture) {
-    bad_input("{}: general.architecture is '{}'; trit opens '{}'", where, printable(architecture),
-              kArchitecture);
+bool is_permuted(const Source& source, const TensorRow& row) {
+  return source.gguf.permuted_qk && row.role == TensorRole::kProjection &&
+         (row.projection == Projection::kQ || row.projection == Projection::kK);
+}
+
+// `rows` of equal size, each fetched from its permuted place.
+template <class T>
+void unpermute(const T* from, int64_t rows, int64_t size, int64_t head_dim, T* to) {
+  for (int64_t r = 0; r < rows; ++r)
+    std::copy_n(from + permuted_row(r, head_dim) * size, size, to + r * size);
+}
+
+[[noreturn]] void refuse_type(const Source& source, const GgufTensor& tensor) {
+  bad_input("{} has type {}, which does not belong there", source.where(tensor.name),
+            to_string(tensor.type));
+}
+
+void load_float(const Source& source, ModelBuilder& builder, size_t index) {
+  const TensorRow& row = builder.table()[index];
+  const GgufTensor& tensor = source.get(row.gguf_name, row.shape);
+  const std::string where = source.where(row.gguf_name);
+  const std::optional<DType> type = float_type(tensor.type);
+  const PackedLayout* layout = packed_layout(tensor.type);
+  const bool norm = row.role == TensorRole::kNorm;
+  if (norm && tensor.type != GgmlType::kF32) refuse_type(source, tensor);
+  if (type && !is_permuted(source, row))
+    return builder.set_float(index, {*type, tensor.shape, tensor.data.data()}, where);
+  if (!type && (norm || layout == nullptr)) refuse_type(source, tensor);
+  const int64_t columns = row.shape[1];
+  if (is_permuted(source, row)) {
+    const int64_t size = std::ssize(tensor.data) / row.shape[0];
+    Buffer<std::byte> ordered(tensor.data.size());
+    unpermute(tensor.data.data(), row.shape[0], size, builder.config().head_dim, ordered.data());
+    if (type) return builder.set_float(index, *type, std::move(ordered), where);
+    return builder.set_blocks(index, *layout, std::move(ordered), where);
   }
-  const auto size = [&](std::string_view key) {
-    const uint64_t value = file.get_uint(fmt::format("{}.{}", kArchitecture, key));
-    return static_cast<int64_t>(std::min<uint64_t>(value, uint64_t{1} << 40));
-  };
-  if (const int64_t version = size("format_version"); version != kFormatVersion) {
-    bad_input("{}: {}.format_version is {}; this trit opens version {}", where, kArchitecture,
-              version, kFormatVersion);
+  if (!layout->ternary()) return builder.set_blocks(index, *layout, bytes_of(tensor), where);
+  // Embeddings in ternary blocks (Bonsai): as floats, which hold level * fp16 scale exactly.
+  Buffer<std::byte> values(static_cast<size_t>(row.count()) * sizeof(float));
+  decode_weights(*layout, bytes_of(tensor), row.shape[0], columns,
+                 {reinterpret_cast<float*>(values.data()), static_cast<size_t>(row.count())},
+                 where);
+  builder.set_float(index, DType::kF32, std::move(values), where);
+}
+
+// trit's own form: runs as it lies in the file.
+void load_canonical(const Source& source, ModelBuilder& builder, size_t index) {
+  const TensorRow& row = builder.table()[index];
+  const Linear& layer = builder.linear(index);
+  const GgufTensor& tensor =
+      source.get(row.gguf_name, {layer.outputs, packed_row_bytes(layer.inputs)});
+  if (tensor.type != GgmlType::kI8) refuse_type(source, tensor);
+  const bool one = layer.input_kind == InputKind::kInt8;
+  const GgufTensor& scale =
+      source.get(gguf_scale_name(row), one ? Shape{1} : Shape{layer.outputs, runs(layer.inputs)});
+  if (scale.type != GgmlType::kF32) refuse_type(source, scale);
+  const auto* values = reinterpret_cast<const float*>(scale.data.data());
+  const std::string where = source.where(tensor.name), scale_where = source.where(scale.name);
+  if (one) {
+    builder.set_packed(index, bytes_of(tensor).data(), *values, where, scale_where);
+  } else {
+    builder.set_packed(index, bytes_of(tensor).data(), values, where, scale_where);
   }
-  Config config;
-  config.weights =
-      read_name(file, "weights", {WeightKind::kFloat, WeightKind::kTernary, WeightKind::kBinary});
-  config.norms = read_name(file, "norms",
-                           {NormForm::kBlock, NormForm::kInner, NormForm::kInnerPlain,
-                            NormForm::kSub, NormForm::kBlockInner});
-  if (file.has("trit.inputs"))
-    config.inputs = read_name(file, "inputs", {InputKind::kInt8, InputKind::kFloat});
-  config.qk_norms = file.get_bool_or("trit.qk_norms", false);
-  config.activation = read_name(file, "activation", {Activation::kSilu, Activation::kRelu2});
-  if (config.weights != WeightKind::kFloat) {
-    const std::string packing = file.get_string(fmt::format("{}.packing", kArchitecture));
-    if (packing != kPacking) {
-      bad_input("{}: {}.packing is '{}'; trit opens '{}'", where, kArchitecture, printable(packing),
-                kPacking);
+}
+
+// A matrix of levels in row order and its scales, one a block of `block` columns or one in all.
+struct Levels {
+  Buffer<uint8_t> packed;
+  std::vector<float> scales;
+  int64_t block;
+};
+
+// What multiplies a whole matrix besides the scales of its blocks: an optional tensor of one float.
+float matrix_scale(const Source& source, const TensorRow& row) {
+  const std::string name = gguf_scale_name(row);
+  const GgufTensor* scale = source.file.find_tensor(name);
+  if (scale == nullptr) return 1.0f;
+  if (scale->type != GgmlType::kF32 || scale->shape != Shape{1}) refuse_type(source, *scale);
+  float value = 0;
+  std::memcpy(&value, scale->data.data(), sizeof value);
+  if (!std::isfinite(value) || value <= 0.0f)
+    bad_input("{} is {}; a scale is positive and finite", source.where(name), value);
+  return value;
+}
+
+Levels read_levels(const Source& source, const TensorRow& row, const Linear& layer,
+                   const PackedLayout& layout, const GgufTensor& tensor) {
+  const std::string where = source.where(row.gguf_name);
+  Levels levels{
+      Buffer<uint8_t>(static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs))),
+      std::vector<float>(static_cast<size_t>(layout_scales(layout, layer.outputs, layer.inputs))),
+      layout.tail > 0 ? layer.inputs : layout.block};
+  to_canonical(layout, bytes_of(tensor), layer.outputs, layer.inputs,
+               {levels.packed.data(), levels.packed.size()}, levels.scales, where);
+  for (const float scale : levels.scales) {
+    if (scale < 0.0f) bad_input("{} has a negative scale, {}", where, scale);
+  }
+  if (!is_permuted(source, row)) return levels;
+  const int64_t head_dim = source.gguf.config.head_dim;
+  Levels ordered{Buffer<uint8_t>(levels.packed.size()), levels.scales, levels.block};
+  unpermute(levels.packed.data(), layer.outputs, packed_row_bytes(layer.inputs), head_dim,
+            ordered.packed.data());
+  if (layout.tail == 0) {
+    unpermute(levels.scales.data(), layer.outputs, layer.inputs / layout.block, head_dim,
+              ordered.scales.data());
+  }
+  return ordered;
+}
+
+// The scales by run of 128 that InputKind::kFloat wants.
+Buffer<float> scales_of_runs(const Levels& levels, const Linear& layer, std::string_view where) {
+  if (levels.block < kRun) {
+    bad_input("{} has a scale for every {} weights; trit runs one for {} or more", where,
+              levels.block, kRun);
+  }
+  Buffer<float> scales(static_cast<size_t>(layer.outputs * runs(layer.inputs)));
+  const int64_t per_row = levels.scales.size() == 1 ? 0 : layer.inputs / levels.block;
+  for (int64_t r = 0; r < layer.outputs; ++r) {
+    for (int64_t run = 0; run < runs(layer.inputs); ++run) {
+      const int64_t i = per_row == 0 ? 0 : r * per_row + run * kRun / levels.block;
+      scales[static_cast<size_t>(r * runs(layer.inputs) + run)] =
+          levels.scales[static_cast<size_t>(i)];
     }
   }
-  config.vocabulary = size("vocab_size");
-  config.context = size("context_length");
-  config.hidden = size("embedding_length");
-  config.layers = size("block_count");
-  config.ffn = size("feed_forward_length");
-  config.heads = size("attention.head_count");
-  config.kv_heads = size("attention.head_count_kv");
-  config.head_dim = size("attention.key_length");
-  config.rope_theta =
-      static_cast<float>(file.get_float(fmt::format("{}.rope.freq_base", kArchitecture)));
-  config.norm_epsilon = static_cast<float>(
-      file.get_float(fmt::format("{}.attention.layer_norm_rms_epsilon", kArchitecture)));
-  config.tied = file.find_tensor("output.weight") == nullptr;
-  validate(config, where);
-  return config;
+  return scales;
 }
 
-// A tensor of the file with the type and shape that the model needs.
-const GgufTensor& take(const Gguf& file, const std::string& name,
-                       std::initializer_list<GgmlType> types, const Shape& shape) {
-  const GgufTensor& tensor = file.get_tensor(name);
-  if (tensor.shape != shape) {
-    bad_input("{}: {} has shape {}; the model needs {}", file.path().string(), name,
-              to_string(tensor.shape), to_string(shape));
+// fp16 scales lose bits of a matrix's float32 one; files that trit writes carry them in full under
+// kGgufExactScales, in the order of the tensor table.
+std::map<std::string, float> read_exact_scales(const Gguf& file, const GgufModel& gguf) {
+  std::map<std::string, float> scales;
+  if (!file.has(kGgufExactScales)) return scales;
+  const std::vector<double> values = file.get_floats(kGgufExactScales);
+  for (const TensorRow& row : tensor_table(gguf.config)) {
+    if (!is_packed(gguf.config, row)) continue;
+    if (scales.size() == values.size()) break;
+    scales.emplace(row.gguf_name, static_cast<float>(values[scales.size()]));
   }
-  if (std::ranges::find(types, tensor.type) == types.end()) {
-    bad_input("{}: {} has type {}, which does not belong there", file.path().string(), name,
-              to_string(tensor.type));
+  return scales;
+}
+
+float exact_scale(const Source& source, const TensorRow& row, float scale) {
+  const auto exact = source.exact_scales.find(row.gguf_name);
+  if (exact == source.exact_scales.end()) return scale;
+  if (f32_to_f16(exact->second) != f32_to_f16(scale)) {
+    bad_input("{}: {} has {} for {}, but its blocks have the scale {}", source.file.path().string(),
+              kGgufExactScales, exact->second, row.gguf_name, scale);
   }
-  return tensor;
+  return exact->second;
 }
 
-DType dtype_of(GgmlType type) {
-  if (type == GgmlType::kF16) return DType::kF16;
-  return type == GgmlType::kBF16 ? DType::kBF16 : DType::kF32;
-}
-
-TensorView view_of(const GgufTensor& tensor) {
-  return {dtype_of(tensor.type), tensor.shape, tensor.data.data()};
-}
-
-void load_row(const Gguf& file, ModelBuilder& builder, size_t index) {
+void load_ternary(const Source& source, ModelBuilder& builder, size_t index,
+                  const PackedLayout& layout, const GgufTensor& tensor) {
   const TensorRow& row = builder.table()[index];
-  const std::string where = fmt::format("{}: {}", file.path().string(), row.gguf_name);
-  if (!is_packed(builder.config(), row)) {
-    const bool norm = row.role == TensorRole::kNorm;
-    const GgufTensor& tensor =
-        norm ? take(file, row.gguf_name, {GgmlType::kF32}, row.shape)
-             : take(file, row.gguf_name, {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16},
-                    row.shape);
-    return builder.set_float(index, view_of(tensor), where);
-  }
   const Linear& layer = builder.linear(index);
-  const int64_t row_bytes = packed_row_bytes(layer.inputs);
-  const GgufTensor& tensor = take(file, row.gguf_name, {GgmlType::kI8}, {layer.outputs, row_bytes});
-  const auto* packed = reinterpret_cast<const uint8_t*>(tensor.data.data());
-  const Shape scales =
-      layer.input_kind == InputKind::kInt8 ? Shape{1} : Shape{layer.outputs, runs(layer.inputs)};
-  const GgufTensor& scale = take(file, scale_name(row), {GgmlType::kF32}, scales);
-  const auto* values = reinterpret_cast<const float*>(scale.data.data());
-  const std::string scale_where = fmt::format("{}: {}", file.path().string(), scale.name);
-  if (layer.input_kind == InputKind::kInt8) {
-    builder.set_packed(index, packed, *values, where, scale_where);
-  } else {
-    builder.set_packed(index, packed, values, where, scale_where);
+  const std::string where = source.where(row.gguf_name);
+  Levels levels = read_levels(source, row, layer, layout, tensor);
+  const float whole = matrix_scale(source, row);
+  if (layer.input_kind == InputKind::kFloat) {
+    for (float& scale : levels.scales) scale *= whole;
+    Buffer<float> scales = scales_of_runs(levels, layer, where);
+    return builder.set_packed(index, std::move(levels.packed), std::move(scales), where);
   }
+  const std::optional<float> scale =
+      common_scale(layout, {levels.packed.data(), levels.packed.size()}, levels.scales,
+                   layer.outputs, layer.inputs);
+  if (!scale) {
+    bad_input("{} has blocks of different scales; a BitLinear has one for the whole matrix", where);
+  }
+  // A matrix of zeros has no scale that matters; any positive one will do.
+  const float block = *scale > 0.0f ? exact_scale(source, row, *scale) : kScaleFloor;
+  builder.set_packed(index, std::move(levels.packed), block * whole, where);
+}
+
+// BitLinear weights that are held as floats: levels times a scale, or masters to be quantised.
+void load_bitlinear_floats(const Source& source, ModelBuilder& builder, size_t index,
+                           const GgufTensor& tensor) {
+  const Linear& layer = builder.linear(index);
+  const std::string where = source.where(tensor.name);
+  const std::optional<DType> type = float_type(tensor.type);
+  if (!type) refuse_type(source, tensor);
+  const std::vector<float> weights = TensorView{*type, tensor.shape, tensor.data.data()}.to_f32();
+  std::optional<RunLevels> levels = levels_of_runs(weights, layer.outputs, layer.inputs);
+  const auto differs = [&](float s) { return s != 0.0f && s != levels->scales[0]; };
+  if (!levels || std::ranges::any_of(levels->scales, differs))
+    return builder.quantise(index, weights);
+  const float scale = levels->scales[0] > 0.0f ? levels->scales[0] : kScaleFloor;
+  builder.set_packed(index, std::move(levels->packed),
+                     scale * matrix_scale(source, builder.table()[index]), where);
+}
+
+void load_row(const Source& source, ModelBuilder& builder, size_t index) {
+  const TensorRow& row = builder.table()[index];
+  if (!is_packed(builder.config(), row)) return load_float(source, builder, index);
+  if (source.gguf.own) return load_canonical(source, builder, index);
+  const GgufTensor& tensor = source.get(row.gguf_name, row.shape);
+  const PackedLayout* layout = packed_layout(tensor.type);
+  if (layout != nullptr && layout->ternary())
+    return load_ternary(source, builder, index, *layout, tensor);
+  if (!source.gguf.bitnet) refuse_type(source, tensor);
+  load_bitlinear_floats(source, builder, index, tensor);
+}
+
+// Every tensor of the file must be one that the forward pass reads, or one known to change nothing.
+void refuse_strangers(const Source& source, std::span<const TensorRow> table) {
+  std::vector<std::string> known;
+  for (const TensorRow& row : table) {
+    known.push_back(row.gguf_name);
+    if (is_packed(source.gguf.config, row)) known.push_back(gguf_scale_name(row));
+  }
+  std::ranges::sort(known);
+  for (const GgufTensor& tensor : source.file.tensors()) {
+    if (!std::ranges::binary_search(known, tensor.name)) {
+      bad_input("{}: tensor '{}' has no place in the model that its metadata describe",
+                source.file.path().string(), printable(tensor.name));
+    }
+  }
+}
+
+std::string origin_of(const Gguf& file, const GgufModel& gguf) {
+  if (gguf.own) return "trit (GGUF)";
+  const GgufTensor* first = file.find_tensor("blk.0.attn_q.weight");
+  return fmt::format("{} (GGUF {}, {})", gguf.family, file.get_string("general.architecture"),
+                     first == nullptr ? "?" : to_string(first->type));
 }
 
 }  // namespace
 
 Model open_gguf_model(const Path& path) {
   auto file = std::make_shared<const Gguf>(Gguf::open(path));
-  const Config config = read_config(*file);
+  const GgufModel gguf = read_gguf_model(*file);
+  const Config& config = gguf.config;
+  Source source{*file, gguf};
   // Before anything is allocated by the config's numbers: the file must hold the largest tensors.
-  take(*file, "token_embd.weight", {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16},
-       {config.vocabulary, config.hidden});
+  source.get("token_embd.weight", {config.vocabulary, config.hidden});
   file->get_tensor(fmt::format("blk.{}.ffn_down.weight", config.layers - 1));
 
+  source.exact_scales = read_exact_scales(*file, gguf);
   ModelBuilder builder(config);
-  size_t used = builder.table().size();
-  for (size_t row = 0; row < builder.table().size(); ++row) {
-    load_row(*file, builder, row);
-    used += is_packed(config, builder.table()[row]) ? 1 : 0;
-  }
-  if (used != file->tensors().size()) {
-    bad_input("{}: it has {} tensors; the model that it describes has {}", path.string(),
-              file->tensors().size(), used);
-  }
+  parallel_for(std::ssize(builder.table()),
+               [&](int64_t row) { load_row(source, builder, static_cast<size_t>(row)); });
+  refuse_strangers(source, builder.table());
   builder.keep(file);
-  return builder.finish("trit (GGUF)");
-}
-
-void write_gguf_model(const Path& path, const Model& model, const Tokenizer* tokenizer,
-                      const GgufOptions& options) {
-  const Weights& weights = model.weights();
-  const Config& config = model.config();
-  GgufWriter writer;
-  writer.set("general.architecture", std::string(kArchitecture));
-  if (!options.name.empty()) writer.set("general.name", options.name);
-  if (!options.description.empty()) writer.set("general.description", options.description);
-  if (!options.license.empty()) writer.set("general.license", options.license);
-  writer.set("general.quantization_version", uint32_t{2});
-  write_config(writer, config);
-  if (tokenizer != nullptr) write_tokenizer(writer, *tokenizer);
-
-  TensorList tensors(writer);
-  for (const TensorRow& row : model.table()) {
-    if (is_packed(config, row)) {
-      const Linear& linear = weights.layers[static_cast<size_t>(row.layer)][row.projection];
-      const int64_t row_bytes = packed_row_bytes(linear.inputs);
-      tensors.add(row.gguf_name, GgmlType::kI8, {linear.outputs, row_bytes}, linear.packed,
-                  static_cast<size_t>(linear.outputs * row_bytes));
-      if (linear.input_kind == InputKind::kInt8) {
-        tensors.add(scale_name(row), GgmlType::kF32, {1}, &linear.scale, sizeof linear.scale);
-      } else {
-        const Shape shape = {linear.outputs, runs(linear.inputs)};
-        tensors.add(scale_name(row), GgmlType::kF32, shape, linear.run_scales,
-                    static_cast<size_t>(element_count(shape)) * sizeof(float));
-      }
-      continue;
-    }
-    const auto [data, type] = stored_at(weights, row);
-    DType target = DType::kF32;
-    if (row.role == TensorRole::kProjection) target = options.linears;
-    if (row.role == TensorRole::kEmbedding || row.role == TensorRole::kHead)
-      target = options.embeddings;
-    tensors.add_float(row.gguf_name, row.shape, data, type, target);
-  }
-  writer.write(path);
+  return builder.finish(origin_of(*file, gguf));
 }
 
 std::optional<Tokenizer> open_tokenizer(const Path& path) {

@@ -13,17 +13,13 @@
 namespace trit {
 namespace {
 
-constexpr uint64_t kMaxShardBytes = 4'000'000'000;
-
-std::string scale_name(const std::string& weight) { return weight + "_scale"; }
-
 // Every tensor of the file must be one that the forward pass reads, or one known to change nothing.
 void refuse_strangers(const Safetensors& file, const HfModel& hf, std::span<const TensorRow> table,
                       const Path& path) {
   std::vector<std::string> known;
   for (const TensorRow& row : table) {
     known.push_back(hf_name(hf, row));
-    if (is_packed(hf.config, row)) known.push_back(scale_name(known.back()));
+    if (is_packed(hf.config, row)) known.push_back(hf_scale_name(known.back()));
   }
   if (hf.config.tied) known.push_back("lm_head.weight");
   for (const UnitNorm& norm : unit_norms(hf.config, table)) {
@@ -83,7 +79,7 @@ std::vector<float> masters_of(const Source& source, const std::string& name,
 
 // The factor that multiplies the levels, from weight_scale.
 float packed_scale(const Source& source, const std::string& name) {
-  const std::string field = scale_name(name);
+  const std::string field = hf_scale_name(name);
   const TensorView& tensor = source.file.get(field);
   if (tensor.count() != 1 ||
       (tensor.type != DType::kF32 && tensor.type != DType::kF16 && tensor.type != DType::kBF16)) {
@@ -97,24 +93,6 @@ float packed_scale(const Source& source, const std::string& name) {
   return source.hf.scale == HfScale::kMultiplies ? value : 1.0f / value;
 }
 
-// Hugging Face's packing (transformers, pack_weights): byte [r, c] holds rows r, r + R, r + 2R, r + 3R of column c
-// in its four bit pairs, lowest first, R = a quarter of the rows, as level + 1.
-void repack_hf(std::span<const uint8_t> bytes, int64_t rows, int64_t columns,
-               std::span<uint8_t> packed, std::string_view where) {
-  const int64_t quarter = (rows + 3) / 4;
-  std::vector<int8_t> levels(static_cast<size_t>(rows * columns));
-  for (int64_t row = 0; row < rows; ++row) {
-    const uint8_t* in = bytes.data() + row % quarter * columns;
-    for (int64_t c = 0; c < columns; ++c) {
-      const int code = in[c] >> (2 * (row / quarter)) & 3;
-      if (code == 3)
-        bad_input("{}: row {} column {} has code 3; it must be 0, 1 or 2", where, row, c);
-      levels[static_cast<size_t>(row * columns + c)] = static_cast<int8_t>(code - 1);
-    }
-  }
-  pack_trits(levels, rows, columns, packed);
-}
-
 void load_packed(const Source& source, const std::string& name, const TensorView& tensor,
                  ModelBuilder& builder, size_t row) {
   const Linear& layer = builder.linear(row);
@@ -125,8 +103,8 @@ void load_packed(const Source& source, const std::string& name, const TensorView
               source.path.string(), name);
   }
   Buffer<uint8_t> packed(static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs)));
-  repack_hf({reinterpret_cast<const uint8_t*>(tensor.data), tensor.bytes()}, layer.outputs,
-            layer.inputs, {packed.data(), packed.size()}, source.where(name));
+  hf_to_canonical({reinterpret_cast<const uint8_t*>(tensor.data), tensor.bytes()}, layer.outputs,
+                  layer.inputs, {packed.data(), packed.size()}, source.where(name));
   builder.set_packed(row, std::move(packed), packed_scale(source, name), source.where(name));
 }
 
@@ -233,32 +211,6 @@ Model Model::open_masters(const Path& directory) {
   model.quantise();
   model.origin_ = origin_of(hf);
   return model;
-}
-
-void write_hf_model(const Path& directory, const Model& model, const Tokenizer* tokenizer) {
-  TRIT_CHECK(!model.masters().empty());
-  const auto as_bytes = [](const float* p) { return reinterpret_cast<const std::byte*>(p); };
-  std::vector<NamedTensor> tensors;
-  for (const TensorRow& row : model.table()) {
-    tensors.push_back(
-        {row.hf_name, {DType::kF32, row.shape, as_bytes(model.masters().data() + row.offset)}});
-  }
-  const std::vector<UnitNorm> units = unit_norms(model.config(), model.table());
-  int64_t widest = 0;
-  for (const UnitNorm& norm : units) widest = std::max(widest, norm.size);
-  const std::vector<float> ones(static_cast<size_t>(widest), 1.0f);
-  for (const UnitNorm& norm : units) {
-    tensors.push_back({norm.name, {DType::kF32, {norm.size}, as_bytes(ones.data())}});
-  }
-  write_safetensors_sharded(directory, tensors, kMaxShardBytes);
-  write_text(directory / "config.json", hf_config(model.config(), tokenizer).dump(2) + "\n");
-  OrderedJson generation = OrderedJson::object();
-  if (tokenizer != nullptr) {
-    if (tokenizer->bos_id() >= 0) generation["bos_token_id"] = tokenizer->bos_id();
-    if (tokenizer->eos_id() >= 0) generation["eos_token_id"] = tokenizer->eos_id();
-    tokenizer->save(directory);
-  }
-  write_text(directory / "generation_config.json", generation.dump(2) + "\n");
 }
 
 }  // namespace trit

@@ -210,7 +210,11 @@ std::vector<UnitNorm> unit_norms(const Config& config, std::span<const TensorRow
   return norms;
 }
 
-OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer) {
+HfScale hf_scale(const Config& config) {
+  return hf_form(config).model_type == "bitnet" ? HfScale::kMultiplies : HfScale::kDivides;
+}
+
+OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer, HfStored stored) {
   const HfForm& form = hf_form(config);
   OrderedJson json = {
       {"architectures", {form.architecture}},
@@ -236,11 +240,13 @@ OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer) {
   };
   if (tokenizer != nullptr && tokenizer->bos_id() >= 0) json["bos_token_id"] = tokenizer->bos_id();
   if (tokenizer != nullptr && tokenizer->eos_id() >= 0) json["eos_token_id"] = tokenizer->eos_id();
-  if (config.weights == WeightKind::kTernary) {
+  if (config.weights == WeightKind::kTernary && config.inputs == InputKind::kInt8) {
+    const bool packed = stored == HfStored::kPacked;
+    const bool divides = packed && hf_scale(config) == HfScale::kDivides;
     json["quantization_config"] = {
         {"quant_method", "bitnet"},
-        {"linear_class", "autobitlinear"},
-        {"quantization_mode", "online"},
+        {"linear_class", divides ? "bitlinear" : "autobitlinear"},
+        {"quantization_mode", packed ? "offline" : "online"},
         {"modules_to_not_convert", nullptr},
         {"use_rms_norm", config.inner_norms()},
         {"rms_norm_eps", shortest(config.norm_epsilon)},

@@ -6,17 +6,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "model/model.h"
-#include "text/tokenizer.h"
+#include "model/checkpoint.h"
 
 namespace trit {
-
-// How the projections of a ternary model are stored.
-enum class HfStored : uint8_t {
-  kUnsaid,   // config.json does not say: uint8 tensors are packed, float ones are masters
-  kMasters,  // full-precision weights, quantised by absmean at load
-  kPacked,   // uint8, four trits a byte (quant/layouts.h), with a weight_scale beside it
-};
 
 // What weight_scale means. transformers' AutoBitLinear multiplies the output by it (microsoft's 2B4T);
 // its BitLinear divides (HF1BitLLM's Llama3-8B-1.58, Falcon3-1.58bit, Falcon-E). Read the wrong way the
@@ -38,8 +30,14 @@ HfModel read_hf_model(const Path& file);
 // The name of a row's tensor in such a directory.
 std::string hf_name(const HfModel& model, const TensorRow& row);
 
-// config.json of a model: what transformers reads, and the exact form in trit's words.
-OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer);
+// The name of a packed weight's scale.
+inline std::string hf_scale_name(const std::string& weight) { return weight + "_scale"; }
+
+// config.json of a model whose ternary weights are stored as `stored` says (kMasters or kPacked): what
+// transformers reads, and the exact form in trit's words.
+OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer, HfStored stored);
+// What weight_scale means in the class that hf_config() names for the model.
+HfScale hf_scale(const Config& config);
 
 // A tensor of ones that transformers asks for where the form has no gain: the norms before the
 // blocks (a norm of a normed row changes nothing that int8 quantisation would see), and inner gains.

@@ -160,40 +160,33 @@ bool is_packed(const Config& config, const TensorRow& row) {
   return row.role == TensorRole::kProjection && config.weights != WeightKind::kFloat;
 }
 
-void point_at(Weights& weights, const TensorRow& row, const void* data, DType type) {
+void point_at(Weights& weights, const TensorRow& row, const StoredMatrix& stored) {
   switch (row.role) {
     case TensorRole::kEmbedding:
-      weights.embedding = data;
-      weights.embedding_type = type;
-      if (!weights.config.tied) break;
-      [[fallthrough]];
+      weights.embedding = stored;
+      if (weights.config.tied) weights.head.dense = stored;
+      break;
     case TensorRole::kHead:
-      weights.head.dense = data;
-      weights.head.dtype = type;
+      weights.head.dense = stored;
       break;
-    case TensorRole::kProjection: {
-      Linear& linear = weights.layers[static_cast<size_t>(row.layer)][row.projection];
-      linear.dense = data;
-      linear.dtype = type;
+    case TensorRole::kProjection:
+      weights.layers[static_cast<size_t>(row.layer)][row.projection].dense = stored;
       break;
-    }
     case TensorRole::kNorm:
-      TRIT_CHECK(type == DType::kF32);
-      norm_of(weights, row) = static_cast<const float*>(data);
+      TRIT_CHECK(stored.is(DType::kF32));
+      norm_of(weights, row) = static_cast<const float*>(stored.data);
       break;
   }
 }
 
-StoredTensor stored_at(const Weights& weights, const TensorRow& row) {
+StoredMatrix stored_at(const Weights& weights, const TensorRow& row) {
   switch (row.role) {
     case TensorRole::kEmbedding:
-      return {weights.embedding, weights.embedding_type};
+      return weights.embedding;
     case TensorRole::kHead:
-      return {weights.head.dense, weights.head.dtype};
-    case TensorRole::kProjection: {
-      const Linear& linear = weights.layers[static_cast<size_t>(row.layer)][row.projection];
-      return {linear.dense, linear.dtype};
-    }
+      return weights.head.dense;
+    case TensorRole::kProjection:
+      return weights.layers[static_cast<size_t>(row.layer)][row.projection].dense;
     case TensorRole::kNorm:
       break;
   }
@@ -201,7 +194,7 @@ StoredTensor stored_at(const Weights& weights, const TensorRow& row) {
 }
 
 void point_into(Weights& weights, std::span<const TensorRow> table, const float* flat) {
-  for (const TensorRow& row : table) point_at(weights, row, flat + row.offset, DType::kF32);
+  for (const TensorRow& row : table) point_at(weights, row, {flat + row.offset, DType::kF32});
 }
 
 KvCache::KvCache(const Config& config, int64_t sequences, int64_t positions, bool shared) {

@@ -64,8 +64,7 @@ struct LayerWeights {
 // Views only; the memory belongs to a Model (model/checkpoint.h) or to a trainer.
 struct Weights {
   Config config;
-  const void* embedding = nullptr;  // [V, C]
-  DType embedding_type = DType::kF32;
+  StoredMatrix embedding;  // [V, C]
   std::vector<LayerWeights> layers;
   const float* final_norm = nullptr;  // [C]
   Linear head;                        // float; the embedding when tied
@@ -75,15 +74,10 @@ struct Weights {
 Weights empty_weights(const Config& config);
 // A projection that is stored as packed levels, not as floats.
 bool is_packed(const Config& config, const TensorRow& row);
-// Makes `data` of type `type` the tensor `row` of the weights: an embedding, head, norm (float32) or
-// float projection.
-void point_at(Weights& weights, const TensorRow& row, const void* data, DType type);
+// Makes `stored` the tensor `row` of the weights: an embedding, head, norm (float32) or float projection.
+void point_at(Weights& weights, const TensorRow& row, const StoredMatrix& stored);
 // The reverse: where that tensor lies.
-struct StoredTensor {
-  const void* data;
-  DType type;
-};
-StoredTensor stored_at(const Weights& weights, const TensorRow& row);
+StoredMatrix stored_at(const Weights& weights, const TensorRow& row);
 // point_at for every row, into a flat array of float32 parameters.
 void point_into(Weights& weights, std::span<const TensorRow> table, const float* flat);
 

@@ -50,19 +50,39 @@ void ModelBuilder::set_float(size_t row, const TensorView& tensor, std::string_v
   if (r.role == TensorRole::kNorm) {
     Buffer<float>& gains = model_.floats_[row] = Buffer<float>(static_cast<size_t>(r.count()));
     to_f32(type, tensor.data, gains.size(), gains.data());
-    point_at(model_.weights_, r, gains.data(), DType::kF32);
+    point_at(model_.weights_, r, {gains.data(), DType::kF32});
   } else if (aligned(tensor.data, type)) {
-    point_at(model_.weights_, r, tensor.data, type);
+    point_at(model_.weights_, r, {tensor.data, type});
   } else {
     Buffer<std::byte> copy(tensor.bytes());
     std::memcpy(copy.data(), tensor.data, copy.size());
-    set_float(row, type, std::move(copy));
+    set_float(row, type, std::move(copy), where);
   }
 }
 
-void ModelBuilder::set_float(size_t row, DType type, Buffer<std::byte> values) {
-  model_.dense_[row] = std::move(values);
-  point_at(model_.weights_, model_.table_[row], model_.dense_[row].data(), type);
+void ModelBuilder::set_float(size_t row, DType type, Buffer<std::byte> values,
+                             std::string_view where) {
+  const Buffer<std::byte>& kept = model_.dense_[row] = std::move(values);
+  set_float(row, {type, model_.table_[row].shape, kept.data()}, where);
+}
+
+void ModelBuilder::set_blocks(size_t row, const PackedLayout& layout,
+                              std::span<const uint8_t> bytes, std::string_view where) {
+  const TensorRow& r = model_.table_[row];
+  TRIT_CHECK(r.shape.size() == 2 && layout.decode != nullptr);
+  const int64_t blocks = r.shape[1] / layout.block, stride = blocks * layout.bytes;
+  TRIT_CHECK(static_cast<int64_t>(bytes.size()) == r.shape[0] * stride);
+  for (int64_t i = 0; layout.check != nullptr && i < r.shape[0]; ++i) {
+    if (const auto fault = layout.check(bytes.data() + i * stride, blocks))
+      bad_input("{}: row {} column {}: {}", where, i, fault->column, fault->what);
+  }
+  point_at(model_.weights_, r, {bytes.data(), DType::kF32, &layout});
+}
+
+void ModelBuilder::set_blocks(size_t row, const PackedLayout& layout, Buffer<std::byte> bytes,
+                              std::string_view where) {
+  const Buffer<std::byte>& kept = model_.dense_[row] = std::move(bytes);
+  set_blocks(row, layout, {reinterpret_cast<const uint8_t*>(kept.data()), kept.size()}, where);
 }
 
 void ModelBuilder::check_levels(size_t row, std::string_view where) {

@@ -28,8 +28,12 @@ class ModelBuilder {
   // A norm, embedding, head or float projection. Norms are copied to float32, the others stay where
   // they lie if their alignment permits. All must be finite.
   void set_float(size_t row, const TensorView& tensor, std::string_view where);
-  // The same from values that exist nowhere else.
-  void set_float(size_t row, DType type, Buffer<std::byte> values);
+  // The same from values that exist nowhere else, or in blocks of a packed layout (not a norm).
+  void set_float(size_t row, DType type, Buffer<std::byte> values, std::string_view where);
+  void set_blocks(size_t row, const PackedLayout& layout, std::span<const uint8_t> bytes,
+                  std::string_view where);
+  void set_blocks(size_t row, const PackedLayout& layout, Buffer<std::byte> bytes,
+                  std::string_view where);
   // Levels in the canonical packing, which are checked, and their scale, or with InputKind::kFloat their
   // scales by run: views of a kept file, or made. `scale_where` is the scale's place for errors.
   void set_packed(size_t row, const uint8_t* packed, float scale, std::string_view where,

@@ -65,8 +65,7 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
   const int64_t N = state.rows();
   const Matrix branch{workspace.get<float>("branch", N * c.hidden), N, c.hidden};
 
-  embedding_forward(weights.embedding, weights.embedding_type, c.vocabulary, batch.tokens,
-                    state.layers[0].x);
+  embedding_forward(weights.embedding, c.vocabulary, batch.tokens, state.layers[0].x);
   for (size_t l = 0; l < weights.layers.size(); ++l) {
     const LayerWeights& w = weights.layers[l];
     LayerActivations& s = state.layers[l];
@@ -111,7 +110,7 @@ Gradients::Gradients(const Config& config)
   for (size_t l = 0; l < layers.size(); ++l) {
     const LayerWeights& place = places.layers[l];
     for (size_t p = 0; p < kProjections; ++p) {
-      layers[l].projections[p] = writable(place.projections[p].dense);
+      layers[l].projections[p] = writable(place.projections[p].dense.data);
       layers[l].inner_norms[p] = writable(place.projections[p].norm_gain);
     }
     layers[l].attn_norm = writable(place.attn_norm);
@@ -121,9 +120,9 @@ Gradients::Gradients(const Config& config)
     layers[l].ffn_norm = writable(place.ffn_norm);
     layers[l].ffn_sub_norm = writable(place.ffn_sub_norm);
   }
-  embedding = writable(places.embedding);
+  embedding = writable(places.embedding.data);
   final_norm = writable(places.final_norm);
-  head = writable(places.head.dense);
+  head = writable(places.head.dense.data);
 }
 
 void Gradients::clear() { std::fill(memory_.begin(), memory_.end(), 0.0f); }

@@ -6,18 +6,16 @@
 
 namespace trit {
 
-void embedding_forward(const void* table, DType type, int64_t vocabulary,
+void embedding_forward(const StoredMatrix& table, int64_t vocabulary,
                        std::span<const int32_t> tokens, Matrix y) {
   TRIT_CHECK(y.rows == static_cast<int64_t>(tokens.size()));
-  const size_t row_bytes = static_cast<size_t>(y.columns) * dtype_size(type);
   for (int64_t n = 0; n < y.rows; ++n) {
     const int32_t token = tokens[static_cast<size_t>(n)];
     if (token < 0 || token >= vocabulary) {
       bad_input("token {} at position {}: the model's vocabulary has ids 0 to {}", token, n,
                 vocabulary - 1);
     }
-    to_f32(type, static_cast<const std::byte*>(table) + static_cast<size_t>(token) * row_bytes,
-           static_cast<size_t>(y.columns), y.row(n));
+    table.read_row(token, y.columns, y.row(n));
   }
 }
 

@@ -4,14 +4,14 @@
 #include <cstdint>
 #include <span>
 
-#include "base/dtype.h"
 #include "ops/matrix.h"
+#include "ops/stored_matrix.h"
 
 namespace trit {
 
-// y[n] = table[tokens[n]]; table [vocabulary, y.columns] in float32, float16 or bfloat16.
+// y[n] = table[tokens[n]]; table [vocabulary, y.columns].
 // Throws Error for a token outside the vocabulary.
-void embedding_forward(const void* table, DType type, int64_t vocabulary,
+void embedding_forward(const StoredMatrix& table, int64_t vocabulary,
                        std::span<const int32_t> tokens, Matrix y);
 
 // dtable[tokens[n]] += dy[n], in the order of n.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -71,14 +72,29 @@ void ternary_float_forward(const Linear& layer, const LinearInput& input, Matrix
   });
 }
 
+// Outputs [first, first + outputs) of rows of blocks, decoded one at a time.
+void decoded_forward(const Linear& layer, int64_t first, int64_t outputs, const float* x,
+                     int64_t rows, float* y, int64_t y_stride) {
+  thread_local std::vector<float> weights;
+  weights.resize(static_cast<size_t>(layer.inputs));
+  for (int64_t r = 0; r < outputs; ++r) {
+    layer.dense.read_row(first + r, layer.inputs, weights.data());
+    kernels::active().dense_gemm_f32(weights.data(), 1, layer.inputs, x, rows, y + r, y_stride);
+  }
+}
+
 void dense_forward(const Linear& layer, const LinearInput& input, Matrix y) {
   const kernels::Table& kernel = kernels::active();
   const int64_t K = layer.inputs;
   for_tiles(y.rows, y.columns, [&](int64_t row, int64_t rows, int64_t output, int64_t outputs) {
     const float* x = input.values + row * K;
     float* out = y.row(row) + output;
-    const auto* half = static_cast<const uint16_t*>(layer.dense) + output * K;
-    switch (layer.dtype) {
+    if (layer.dense.layout != nullptr) {
+      return decoded_forward(layer, output, outputs, x, rows, out, y.columns);
+    }
+    const void* weights = layer.dense.row(output, K);
+    const auto* half = static_cast<const uint16_t*>(weights);
+    switch (layer.dense.type) {
       case DType::kF16:
         kernel.dense_gemm_f16(half, outputs, K, x, rows, out, y.columns);
         break;
@@ -86,8 +102,8 @@ void dense_forward(const Linear& layer, const LinearInput& input, Matrix y) {
         kernel.dense_gemm_bf16(half, outputs, K, x, rows, out, y.columns);
         break;
       default:
-        kernel.dense_gemm_f32(static_cast<const float*>(layer.dense) + output * K, outputs, K, x,
-                              rows, out, y.columns);
+        kernel.dense_gemm_f32(static_cast<const float*>(weights), outputs, K, x, rows, out,
+                              y.columns);
     }
   });
 }
@@ -109,8 +125,8 @@ const float* pad_rows(ConstMatrix x, Workspace& workspace) {
 // The weights that the forward pass multiplied by, as float32.
 ConstMatrix forward_weights(const Linear& layer, Workspace& workspace) {
   if (layer.kind == WeightKind::kFloat) {
-    TRIT_CHECK(layer.dtype == DType::kF32);
-    return {static_cast<const float*>(layer.dense), layer.outputs, layer.inputs};
+    TRIT_CHECK(layer.dense.is(DType::kF32));
+    return {static_cast<const float*>(layer.dense.data), layer.outputs, layer.inputs};
   }
   float* weights = workspace.get<float>("linear weights", layer.outputs * layer.inputs);
   const int64_t row_bytes = packed_row_bytes(layer.inputs);
@@ -173,9 +189,9 @@ void linear_forward(const Linear& layer, const LinearInput& input, Matrix y,
   } else if (layer.kind != WeightKind::kFloat) {
     TRIT_CHECK(input.q != nullptr);
     ternary_forward(layer, input, y);
-  } else if (workspace.training && layer.dtype == DType::kF32) {
+  } else if (workspace.training && layer.dense.is(DType::kF32)) {
     matmul_nt({input.values, input.rows, input.columns},
-              {static_cast<const float*>(layer.dense), layer.outputs, layer.inputs}, y);
+              {static_cast<const float*>(layer.dense.data), layer.outputs, layer.inputs}, y);
   } else {
     dense_forward(layer, input, y);
   }

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "base/dtype.h"
 #include "ops/matrix.h"
+#include "ops/stored_matrix.h"
 #include "quant/weights.h"
 
 namespace trit {
@@ -28,9 +28,8 @@ std::string_view to_string(InputKind kind);  // "int8", "float"
 struct Linear {
   int64_t outputs = 0, inputs = 0;
   WeightKind kind = WeightKind::kFloat;
-  // kFloat: [outputs, inputs] in float32, float16 or bfloat16.
-  const void* dense = nullptr;
-  DType dtype = DType::kF32;
+  // kFloat: [outputs, inputs].
+  StoredMatrix dense;
   // kTernary, kBinary: canonical packing (quant/packing.h) and what multiplies the levels.
   const uint8_t* packed = nullptr;
   InputKind input_kind = InputKind::kInt8;

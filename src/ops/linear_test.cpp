@@ -113,7 +113,7 @@ TEST(FloatLinear, BlasAndKernelsAgree) {
   Linear layer;
   layer.outputs = outputs;
   layer.inputs = inputs;
-  layer.dense = w.data();
+  layer.dense.data = w.data();
   std::vector<float> y[2];
   for (const bool training : {false, true}) {
     Workspace workspace;

@@ -54,8 +54,8 @@ void head_loss_backward(const Linear& head, ConstMatrix hidden, std::span<const 
                         float gradient_scale, float* losses, Matrix dhidden, float* dW,
                         Workspace& workspace) {
   check_targets(head, hidden, targets);
-  TRIT_CHECK(head.kind == WeightKind::kFloat && head.dtype == DType::kF32);
-  const ConstMatrix weights{static_cast<const float*>(head.dense), head.outputs, head.inputs};
+  TRIT_CHECK(head.kind == WeightKind::kFloat && head.dense.is(DType::kF32));
+  const ConstMatrix weights{static_cast<const float*>(head.dense.data), head.outputs, head.inputs};
   for (int64_t begin = 0; begin < hidden.rows; begin += kRows) {
     const int64_t count = std::min(kRows, hidden.rows - begin);
     const Matrix dlogits =

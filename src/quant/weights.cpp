@@ -1,9 +1,13 @@
 #include "quant/weights.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <vector>
 
+#include "base/dtype.h"
 #include "base/error.h"
+#include "quant/packing.h"
 
 namespace trit {
 
@@ -58,6 +62,43 @@ void quantize_weights(const WeightQuantizer& quantizer, std::span<const float> w
     const float scaled = w[i] * quantizer.inverse;
     levels[i] =
         static_cast<int8_t>(static_cast<int>(scaled > 0.5f) - static_cast<int>(scaled < -0.5f));
+  }
+}
+
+void masters_of_levels(std::span<const uint8_t> packed, int64_t rows, int64_t columns, float scale,
+                       uint16_t* bf16) {
+  const TritCounts counts = count_trits(packed, rows, columns);
+  const int64_t signs = counts.minus + counts.plus;
+  std::fill_n(bf16, rows * columns, uint16_t{0});
+  if (signs == 0) return;
+  const double sum = static_cast<double>(scale) * static_cast<double>(rows * columns);
+  // The bfloat16 at or below the mean size of the signs, and the next one above.
+  uint32_t bits = std::bit_cast<uint32_t>(static_cast<float>(sum / static_cast<double>(signs)));
+  auto low_bits = static_cast<uint16_t>(bits >> 16);
+  const double low = static_cast<double>(bf16_to_f32(low_bits));
+  const double high = static_cast<double>(bf16_to_f32(static_cast<uint16_t>(low_bits + 1)));
+  const double above = std::floor((sum - low * static_cast<double>(signs)) / (high - low));
+  const auto raised = std::clamp<int64_t>(static_cast<int64_t>(above), 0, signs);
+  const double rest =
+      sum - low * static_cast<double>(signs) - (high - low) * static_cast<double>(raised);
+  int64_t sign = 0;
+  bool rest_placed = false;
+  std::vector<int8_t> levels(static_cast<size_t>(columns));
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto row = packed.subspan(static_cast<size_t>(r * packed_row_bytes(columns)),
+                                    static_cast<size_t>(packed_row_bytes(columns)));
+    unpack_trits(row, 1, columns, levels, "levels");
+    for (int64_t c = 0; c < columns; ++c) {
+      uint16_t& out = bf16[r * columns + c];
+      const int8_t level = levels[static_cast<size_t>(c)];
+      if (level != 0) {
+        const auto size = static_cast<uint16_t>(low_bits + (sign++ < raised ? 1 : 0));
+        out = static_cast<uint16_t>(size | (level < 0 ? 0x8000 : 0));
+      } else if (!rest_placed) {
+        rest_placed = true;
+        out = f32_to_bf16(static_cast<float>(std::max(0.0, rest)));
+      }
+    }
   }
 }
 

@@ -39,4 +39,11 @@ WeightQuantizer fit_quantizer(WeightKind kind, std::span<const float> w, std::st
 void quantize_weights(const WeightQuantizer& quantizer, std::span<const float> w,
                       std::span<int8_t> levels);
 
+// bfloat16 weights that fit_quantizer and quantize_weights turn into these levels (in the canonical packing)
+// and this scale again: |w| of the weights that are not 0 lies around scale / (their share), so that the
+// mean is the scale; a weight of level 0 takes what rounding to bfloat16 left over. The scale is met to
+// 2^-17 divided by the number of weights that are not 0, so exactly in all but tiny matrices.
+void masters_of_levels(std::span<const uint8_t> packed, int64_t rows, int64_t columns, float scale,
+                       uint16_t* bf16);
+
 }  // namespace trit
