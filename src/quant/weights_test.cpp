@@ -7,8 +7,10 @@
 #include <limits>
 #include <vector>
 
+#include "base/dtype.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "quant/packing.h"
 
 namespace trit {
 namespace {
@@ -59,6 +61,31 @@ TEST(Ternary, AllZeroMatrixTakesTheFloor) {
   const WeightQuantizer q = fit_quantizer(WeightKind::kTernary, w, "w");
   EXPECT_EQ(q.scale, 1e-5f);
   EXPECT_EQ(levels_of(q, w), std::vector<int8_t>(77, 0));
+}
+
+TEST(Ternary, MastersQuantiseToTheLevelsAndTheScaleTheyCameFrom) {
+  Rng rng(5);
+  for (const auto& [rows, columns] : {std::pair{37, 130}, std::pair{64, 256}, std::pair{5, 3}}) {
+    std::vector<int8_t> levels(static_cast<size_t>(rows * columns));
+    for (int8_t& level : levels) level = static_cast<int8_t>(static_cast<int>(rng.below(3)) - 1);
+    std::vector<uint8_t> packed(static_cast<size_t>(rows * packed_row_bytes(columns)));
+    pack_trits(levels, rows, columns, packed);
+    for (const float scale : {0.0173f, 1.0f, 3.7e-4f}) {
+      std::vector<uint16_t> masters(levels.size());
+      masters_of_levels(packed, rows, columns, scale, masters.data());
+      std::vector<float> values(levels.size());
+      to_f32(DType::kBF16, masters.data(), values.size(), values.data());
+      const WeightQuantizer quantizer = fit_quantizer(WeightKind::kTernary, values, "w");
+      std::vector<int8_t> back(levels.size());
+      quantize_weights(quantizer, values, back);
+      EXPECT_EQ(back, levels);
+      if (rows * columns > 1000) {
+        EXPECT_EQ(quantizer.scale, scale);
+      } else {
+        EXPECT_NEAR(quantizer.scale / scale, 1.0f, 1e-5f);
+      }
+    }
+  }
 }
 
 TEST(Binary, SignAroundTheMeanWithZeroNegative) {
