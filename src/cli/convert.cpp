@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <memory>
 
 #include "base/error.h"
@@ -10,6 +9,7 @@
 #include "base/progress.h"
 #include "base/timer.h"
 #include "cli/commands.h"
+#include "cli/model_form.h"
 #include "cli/options.h"
 #include "model/checkpoint.h"
 
@@ -32,76 +32,23 @@ Forms (--to):
 No form loses a trit or a bit of a scale.
 )";
 
-constexpr std::array kGgufForms = {GgufForm::kTrit, GgufForm::kTQ1_0, GgufForm::kTQ2_0,
-                                   GgufForm::kI2_S};
-constexpr std::array kFloatForms = {FloatForm::kAsTheyAre, FloatForm::kF32,  FloatForm::kF16,
-                                    FloatForm::kBF16,      FloatForm::kQ8_0, FloatForm::kQ6_K};
-
 struct Options {
-  std::string checkpoint, out, to;
-  GgufOptions gguf;
-  std::string embeddings = "keep", linears = "keep";
+  std::string checkpoint, out;
+  FormOptions form;
   bool json = false;
   template <class Visitor>
   void visit(Visitor&& v) {
-    v("to", to, "form to write; default: by the name of OUT");
-    v("embeddings", embeddings,
-      "embedding table and head in GGUF: keep, f32, f16, bf16, q8_0 or q6_k");
-    v("linears", linears,
-      "linear weights of a full-precision model in GGUF: keep, f32, f16, bf16, q8_0 or q6_k");
-    v("name", gguf.name, "the model's name");
-    v("description", gguf.description, "what it is");
-    v("license", gguf.license, "its licence");
+    form.visit(v);
     v("json", json, "print what was written as JSON");
   }
 };
 
-FloatForm float_form(std::string_view option, std::string_view name) {
-  for (const FloatForm form : kFloatForms) {
-    if (to_string(form) == name) return form;
-  }
-  bad_input("--{}: '{}' is no type; it must be keep, f32, f16, bf16, q8_0 or q6_k", option,
-            printable(name));
-}
-
-// Where the bytes went.
-uint64_t written_bytes(const Path& out) {
-  if (!std::filesystem::is_directory(out)) return std::filesystem::file_size(out);
-  uint64_t bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(out)) bytes += entry.file_size();
-  return bytes;
-}
-
-void write_directory(const Options& options, const Model& model, const Tokenizer* tokenizer,
-                     HfStored stored) {
-  AtomicDirectory directory(options.out);
-  export_hf_model(directory.path(), model, tokenizer, stored);
-  directory.commit();
-}
-
-void write(const Options& options, const std::string& form, const Model& model,
-           const Tokenizer* tokenizer) {
-  if (form == "hf-packed") return write_directory(options, model, tokenizer, HfStored::kPacked);
-  if (form == "hf-master") return write_directory(options, model, tokenizer, HfStored::kMasters);
-  GgufOptions gguf = options.gguf;
-  for (const GgufForm row : kGgufForms) {
-    if (to_string(row) != form) continue;
-    gguf.form = row;
-    return write_gguf_model(options.out, model, tokenizer, gguf);
-  }
-  bad_input("--to: '{}' is no form; it must be trit, tq1_0, tq2_0, i2_s, hf-packed or hf-master",
-            printable(form));
-}
-
-void run(Options options) {
+void run(const Options& options) {
   const Timer timer;
-  options.gguf.embeddings = float_form("embeddings", options.embeddings);
-  options.gguf.linears = float_form("linears", options.linears);
-  std::string form = options.to;
-  if (form.empty()) form = Path(options.out).extension() == ".gguf" ? "trit" : "hf-packed";
   const Model model = Model::open(options.checkpoint);
   const std::optional<Tokenizer> tokenizer = open_tokenizer(options.checkpoint);
-  write(options, form, model, tokenizer ? &*tokenizer : nullptr);
+  const std::string form =
+      write_model(options.out, model, tokenizer ? &*tokenizer : nullptr, options.form);
   const auto bytes = static_cast<double>(written_bytes(options.out));
   const QuantisationStats stats = model.levels();
   if (options.json) {
