@@ -17,7 +17,8 @@ fi
 for name in "${names[@]}"; do
   found=build/fuzz/corpus/$name
   mkdir -p "$found"
-  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -artifact_prefix="build/fuzz/$name-")
+  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64
+    -artifact_prefix="build/fuzz/$name-")
   [[ ! -f tests/fuzz/$name.dict ]] || options+=(-dict="tests/fuzz/$name.dict")
   echo "fuzzing $name for $seconds seconds"
   "build/fuzz/fuzz_$name" "${options[@]}" "$found" "tests/fuzz/corpus/$name"
