@@ -2,10 +2,11 @@
 MODEL  ?= $(firstword $(wildcard models/*.gguf))
 PROMPT ?= Once upon a time
 PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 300
 JOBS   := $(shell nproc)
 RUN    = build/release/trit run $(MODEL) "$(PROMPT)"
 
-.PHONY: help packages test-packages build run test format asan tsan install clean
+.PHONY: help packages test-packages build run test format asan tsan fuzz install clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -37,6 +38,9 @@ asan: test-packages build-asan  ## all tests under the address and undefined beh
 
 tsan: test-packages build-tsan  ## all tests under the thread sanitizer
 	ctest --preset tsan -j $(JOBS)
+
+fuzz: test-packages build-fuzz  ## every parser on made-up bytes, FUZZ_SECONDS (300) each
+	tools/fuzz.sh $(FUZZ_SECONDS)
 
 install: packages build-release  ## program, library and headers to PREFIX (/usr/local); honours DESTDIR
 	cmake --install build/release --prefix $(PREFIX)

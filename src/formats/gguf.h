@@ -43,8 +43,11 @@ class Gguf {
   // Throws Error naming the file and what is wrong with it. Afterwards all tensors lie inside the
   // file, aligned, without overlap, and have the size that type and shape ask for.
   static Gguf open(const Path& path);
+  // The same from bytes in memory, which must stay there as long as the result; errors call them
+  // `name`. Tensors are aligned when the bytes are.
+  static Gguf parse(std::span<const std::byte> bytes, const Path& name);
 
-  const Path& path() const { return file_.path(); }
+  const Path& path() const { return path_; }
   uint32_t version() const { return version_; }
 
   // Metadata in file order.
@@ -77,7 +80,8 @@ class Gguf {
  private:
   Gguf() = default;
 
-  MappedFile file_;
+  MappedFile file_;  // empty after parse()
+  Path path_;
   uint32_t version_ = 0;
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;

@@ -216,10 +216,17 @@ void check_overlap(const std::vector<TensorEntry>& entries) {
 }  // namespace
 
 Gguf Gguf::open(const Path& path) {
+  MappedFile file(path);
+  Gguf result = parse(file.bytes(), path);
+  result.file_ = std::move(file);
+  return result;
+}
+
+Gguf Gguf::parse(std::span<const std::byte> bytes, const Path& name) {
   Gguf result;
-  result.file_ = MappedFile(path);
-  const std::string file = path.string();
-  Cursor cursor(result.file_.bytes(), file);
+  result.path_ = name;
+  const std::string file = name.string();
+  Cursor cursor(bytes, file);
   result.version_ = take_version(cursor);
   // The least that the list of tensors and a pair need: empty names, no dimensions, one byte.
   const uint64_t tensor_count = cursor.take_count("tensor_count", 24);

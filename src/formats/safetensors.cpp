@@ -167,9 +167,17 @@ Safetensors Safetensors::open(const Path& path) {
   return result;
 }
 
+Safetensors Safetensors::parse(std::span<const std::byte> bytes, const Path& name) {
+  Safetensors result(name);
+  result.add_bytes(bytes, name.string());
+  return result;
+}
+
 void Safetensors::add_file(const Path& file) {
-  const std::string where = file.string();
-  const std::span<const std::byte> bytes = files_.emplace_back(file).bytes();
+  add_bytes(files_.emplace_back(file).bytes(), file.string());
+}
+
+void Safetensors::add_bytes(std::span<const std::byte> bytes, const std::string& where) {
   const std::string_view text = header_text(bytes, where);
   const std::span<const std::byte> data = bytes.subspan(sizeof(uint64_t) + text.size());
   const Json header = parse_json(text, where);

@@ -24,6 +24,8 @@ class Safetensors {
   // offsets that do not fit dtype and shape, tensors that overlap or leave holes, duplicate names,
   // an index and shards that do not hold the same tensors throw Error naming file and tensor.
   static Safetensors open(const Path& path);
+  // One file's bytes in memory, which must stay there as long as the result; errors call them `name`.
+  static Safetensors parse(std::span<const std::byte> bytes, const Path& name);
 
   // The data follows the file's offsets: it may be unaligned for its type, so copy it out with
   // memcpy or to_f32 before use. Null when there is no such tensor.
@@ -38,6 +40,7 @@ class Safetensors {
  private:
   explicit Safetensors(const Path& path) : path_(path) {}
   void add_file(const Path& file);
+  void add_bytes(std::span<const std::byte> bytes, const std::string& where);
   void add_shards(const Path& index);
 
   Path path_;

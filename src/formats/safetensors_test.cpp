@@ -134,26 +134,13 @@ TEST(Safetensors, RefusesWhatIsNotAsTheFormatSays) {
   expect_refused(temporary("short"), "short");
 }
 
-// Any cut and any changed byte gives an error or a parse, never a crash.
-TEST(Safetensors, SurvivesEveryCutAndEveryChangedByte) {
+TEST(Safetensors, ParsesBytesInMemory) {
   const std::string whole =
       read_text(TRIT_SOURCE_DIR "/src/formats/testdata/reference.safetensors");
-  const auto attempt = [](const std::string& bytes) {
-    write_text(temporary("attempt"), bytes);
-    try {
-      const Safetensors file = Safetensors::open(temporary("attempt"));
-      for (const std::string& name : file.names()) EXPECT_LE(file.get(name).bytes(), bytes.size());
-    } catch (const Error&) {
-    }
-  };
-  for (size_t i = 0; i < whole.size(); ++i) {
-    attempt(whole.substr(0, i));
-    for (const int change : {0x00, 0xFF, whole[i] ^ 0x20}) {
-      std::string bytes = whole;
-      bytes[i] = static_cast<char>(change);
-      attempt(bytes);
-    }
-  }
+  const Safetensors file = Safetensors::parse(std::as_bytes(std::span(whole)), "memory");
+  EXPECT_EQ(file.names().size(), 11u);
+  EXPECT_EQ(file.get("scalar").to_f32(), std::vector<float>{2.0f});
+  EXPECT_THROW(file.get("nothing"), Error);
 }
 
 }  // namespace

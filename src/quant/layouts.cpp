@@ -22,8 +22,9 @@ struct Rows {
   int64_t blocks, row_bytes;
 };
 
+// No rows may be of any length.
 size_t packed_size(int64_t rows, int64_t columns) {
-  return static_cast<size_t>(rows * packed_row_bytes(columns));
+  return rows == 0 ? 0 : static_cast<size_t>(rows * packed_row_bytes(columns));
 }
 
 void refuse_fault(const PackedLayout& layout, const uint8_t* bytes, int64_t blocks, int64_t row,
@@ -57,6 +58,7 @@ void expand_row(const uint8_t* packed, const float* scales, int64_t block, int64
 void decode_ternary(const PackedLayout& layout, std::span<const uint8_t> bytes, int64_t rows,
                     int64_t columns, float* weights, std::string_view name) {
   const Rows cut(layout, rows, columns, bytes.size(), name);
+  if (rows == 0) return;  // however long they would be
   std::vector<uint8_t> packed(static_cast<size_t>(packed_row_bytes(columns)));
   std::vector<float> scales(static_cast<size_t>(cut.blocks));
   if (layout.tail > 0) std::ranges::fill(scales, load_tail(bytes, layout.tail, name));

@@ -263,6 +263,17 @@ TEST(Layouts, RowsMustBeWholeBlocks) {
   }
 }
 
+// A file may claim no rows of any length; nothing may be taken for them. 2^59 is a multiple of all blocks.
+TEST(Layouts, NoRowsTakeNoMemory) {
+  const int64_t columns = int64_t{1} << 59;
+  for (const PackedLayout* layout : layouts()) {
+    const Bytes bytes(static_cast<size_t>(layout->tail), 0);
+    decode_weights(*layout, bytes, 0, columns, {}, "w");
+    std::vector<float> scales(static_cast<size_t>(layout_scales(*layout, 0, columns)));
+    if (layout->ternary()) to_canonical(*layout, bytes, 0, columns, {}, scales, "w");
+  }
+}
+
 TEST(Layouts, WhatCannotBeWrittenIsRefused) {
   std::vector<float> weights(256, 1.0f);
   Bytes q8(8 * 34), q6(210);
