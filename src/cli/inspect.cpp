@@ -27,10 +27,11 @@ Examples:
 
 struct Options {
   std::string model, plot;
-  bool json = false, tensors = false;
+  bool json = false, tensors = false, check = false;
   template <class Visitor>
   void visit(Visitor&& v) {
     v("tensors", tensors, "list every tensor of the file");
+    v("check", check, "read all tensors and compare them with the file's checksum");
     v("plot", plot, "write an HTML page with the levels and scales of every layer");
     v("json", json, "print everything as JSON");
   }
@@ -141,6 +142,7 @@ struct ModelFacts {
   std::vector<std::string> notes;
   std::string refusal;
   std::string tokenizer;
+  std::string checksum = "not looked at";
 };
 
 std::string tokenizer_facts(const Path& path) {
@@ -189,6 +191,7 @@ OrderedJson to_json(const Path& path, const FileFacts& file, const ModelFacts& f
     json["bits_per_linear_weight"] = bits.linear;
     json["bits_per_parameter"] = bits.all;
   }
+  json["checksum"] = facts.checksum;
   json["tokenizer"] = facts.tokenizer;
   json["notes"] = facts.notes;
   json["matrices"] = OrderedJson::array();
@@ -234,6 +237,7 @@ void print(const Path& path, const FileFacts& file, const ModelFacts& facts, boo
              human_bytes(static_cast<double>(file.bytes)));
   if (facts.model) print_model(facts);
   fmt::print("tokenizer  {}\n", facts.tokenizer);
+  fmt::print("checksum   {}\n", facts.checksum);
   fmt::print("runs       {}\n", facts.model ? "yes" : fmt::format("no: {}", facts.refusal));
   for (const auto& [key, value] : file.metadata) fmt::print("  {} = {}\n", key, value);
   print_matrices(facts.matrices);
@@ -249,7 +253,8 @@ void print(const Path& path, const FileFacts& file, const ModelFacts& facts, boo
 void run(const Options& options) {
   const Path path(options.model);
   const FileFacts file = std::filesystem::is_directory(path) ? hf_facts(path) : gguf_facts(path);
-  const ModelFacts facts = model_facts(path);
+  ModelFacts facts = model_facts(path);
+  if (options.check) facts.checksum = check_tensors(path) ? "holds" : "the file has none";
   if (!options.plot.empty()) {
     if (facts.matrices.empty())
       bad_input("--plot: {} has no ternary weights that could be drawn", options.model);

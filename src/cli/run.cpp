@@ -37,6 +37,7 @@ struct Options {
   int64_t context = 0;
   bool json = false;
   bool quiet = false;
+  bool check = false;
   template <class Visitor>
   void visit(Visitor&& v) {
     v("temperature", generate.sampler.temperature, "0: always the most probable token");
@@ -52,6 +53,7 @@ struct Options {
     v("ignore-end", generate.ignore_end, "go on after the end-of-text token");
     v("context", context, "positions of the cache; 0: prompt and -n, at most the model's");
     v("json", json, "print one JSON object: text, counts, speeds");
+    v("check", check, "first compare the file's tensors with its checksum");
     v("quiet", quiet, "print the text alone, no figures");
   }
 };
@@ -109,6 +111,8 @@ void run(const Options& options) {
   validate(options.generate.sampler);
   if (options.generate.max_tokens < 0)
     bad_input("-n: {} is negative; it must be 0 or more", options.generate.max_tokens);
+  if (options.check && !check_tensors(options.model))
+    bad_input("--check: {} has no checksum", options.model);
   const Model model = Model::open(options.model);
   const std::optional<Tokenizer> tokenizer = open_tokenizer(options.model);
   if (!tokenizer) bad_input("{}: it has no tokenizer, so it cannot run text", options.model);

@@ -1,9 +1,12 @@
 #include "formats/gguf.h"
 
+#include <zlib.h>
+
 #include <concepts>
 #include <optional>
 
 #include "base/error.h"
+#include "formats/gguf_layout.h"
 
 namespace trit {
 namespace {
@@ -168,6 +171,18 @@ const GgufTensor& Gguf::get_tensor(std::string_view name) const {
     bad_input("{}: tensor '{}' is missing", path().string(), printable(name));
   }
   return *tensor;
+}
+
+uint32_t crc32_of(std::span<const std::byte> bytes, uint32_t before) {
+  return static_cast<uint32_t>(
+      crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+std::optional<bool> checksum_holds(const Gguf& file) {
+  if (!file.has(kGgufChecksumKey)) return std::nullopt;
+  uint32_t checksum = 0;
+  for (const GgufTensor& tensor : file.tensors()) checksum = crc32_of(tensor.data, checksum);
+  return file.get_uint(kGgufChecksumKey) == checksum;
 }
 
 }  // namespace trit

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -88,6 +89,12 @@ class Gguf {
   std::map<std::string, size_t, std::less<>> keys_, tensor_names_;  // places in the lists above
 };
 
+// The CRC-32 (as in zlib) of all tensor data in file order, without the padding, under this key: written by
+// trit into every file, ignored by other readers.
+inline constexpr const char* kGgufChecksumKey = "trit.tensors.crc32";
+// Whether the data are what the checksum says; nothing when the file has none.
+std::optional<bool> checksum_holds(const Gguf& file);
+
 // Collects metadata and tensors, then writes them in the order in which they came.
 class GgufWriter {
  public:
@@ -100,7 +107,8 @@ class GgufWriter {
   void add_tensor(std::string name, GgmlType type, Shape shape, std::span<const std::byte> data);
   // The same with bytes that write() has made one tensor after the other.
   void add_tensor(std::string name, GgmlType type, Shape shape, MakeBytes make);
-  // The file appears whole or not at all.
+  // The file appears whole or not at all. Bytes that are made are made twice: for the checksum, which
+  // stands before them, and for the file.
   void write(const Path& path) const;
 
  private:

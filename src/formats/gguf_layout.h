@@ -19,6 +19,9 @@ inline constexpr std::string_view kGgufAlignmentKey = "general.alignment";
 inline constexpr uint32_t kGgufMaxDimensions = 4;
 inline constexpr size_t kGgufMaxNameBytes = 64;
 
+// The CRC-32 of what `before` is the CRC of, followed by `bytes`.
+uint32_t crc32_of(std::span<const std::byte> bytes, uint32_t before);
+
 // Alignment of the tensor data, from the value of kGgufAlignmentKey or null when there is none.
 inline uint32_t gguf_alignment(const GgufValue* value, std::string_view where) {
   if (value == nullptr) return kGgufDefaultAlignment;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
 #include "base/error.h"
@@ -170,6 +171,25 @@ TEST(Gguf, WritesWhatItReads) {
   EXPECT_THROW(file.get_string("toy.flag"), Error);
   EXPECT_THROW(file.get_uint("nothing"), Error);
   EXPECT_THROW(file.get_tensor("nothing"), Error);
+}
+
+// The checksum of 24 bytes of 7 and then 1, 2, 3, 4, by Python's zlib.crc32.
+TEST(Gguf, ChecksumsItsTensors) {
+  const std::vector<std::byte> sevens(24, std::byte{7});
+  const std::array ones{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
+  GgufWriter writer;
+  writer.add_tensor("a", GgmlType::kF32, {2, 3}, sevens);
+  writer.add_tensor("b", GgmlType::kF32, {1}, ones);
+  writer.write(temporary("summed.gguf"));
+  const Gguf file = Gguf::open(temporary("summed.gguf"));
+  EXPECT_EQ(file.get_uint(kGgufChecksumKey), 855713569u);
+  EXPECT_EQ(checksum_holds(file), true);
+  std::string damaged = read_text(temporary("summed.gguf"));
+  damaged[damaged.rfind(7)] = 6;
+  write_text(temporary("damaged.gguf"), damaged);
+  EXPECT_EQ(checksum_holds(Gguf::open(temporary("damaged.gguf"))), false);
+  EXPECT_EQ(checksum_holds(Gguf::open(TRIT_SOURCE_DIR "/src/formats/testdata/reference.gguf")),
+            std::nullopt);
 }
 
 // Bytes that are made while the file is written give the file that bytes in memory give.

@@ -48,6 +48,15 @@ void put_tensor_entry(AtomicFile& file, const GgufTensor& tensor, uint64_t offse
   put(file, offset);
 }
 
+// The entry's bytes, held by `made` if they are made.
+std::span<const std::byte> bytes_of(std::span<const std::byte> data, const MakeBytes& make,
+                                    uint64_t bytes, Buffer<std::byte>& made) {
+  if (!make) return data;
+  made = make();
+  TRIT_CHECK(made.size() == bytes);
+  return {made.data(), made.size()};
+}
+
 }  // namespace
 
 void GgufWriter::set(std::string_view key, GgufValue value) {
@@ -93,11 +102,18 @@ void GgufWriter::write(const Path& path) const {
   const uint64_t alignment =
       gguf_alignment(key == metadata_.end() ? nullptr : &key->second, path.string());
   AtomicFile file(path);
+  Buffer<std::byte> made;
+  uint32_t checksum = 0;
+  for (const Entry& entry : tensors_)
+    checksum = crc32_of(bytes_of(entry.tensor.data, entry.make, entry.bytes, made), checksum);
+  std::vector<std::pair<std::string, GgufValue>> metadata = metadata_;
+  std::erase_if(metadata, [](const auto& pair) { return pair.first == kGgufChecksumKey; });
+  if (!tensors_.empty()) metadata.emplace_back(kGgufChecksumKey, checksum);
   put(file, kGgufMagic);
   put(file, kGgufVersion);
   put(file, uint64_t{tensors_.size()});
-  put(file, uint64_t{metadata_.size()});
-  for (const auto& [name, value] : metadata_) {
+  put(file, uint64_t{metadata.size()});
+  for (const auto& [name, value] : metadata) {
     put(file, name);
     put_value(file, value);
   }
@@ -109,13 +125,8 @@ void GgufWriter::write(const Path& path) const {
   // The last tensor is padded as well: some readers take the data as whole blocks.
   file.pad_to(alignment);
   for (const Entry& entry : tensors_) {
-    if (entry.make) {
-      const Buffer<std::byte> made = entry.make();
-      TRIT_CHECK(made.size() == entry.bytes);
-      file.write(made.data(), made.size());
-    } else {
-      file.write(entry.tensor.data.data(), entry.tensor.data.size());
-    }
+    const auto bytes = bytes_of(entry.tensor.data, entry.make, entry.bytes, made);
+    file.write(bytes.data(), bytes.size());
     file.pad_to(alignment);
   }
   file.commit();

@@ -75,6 +75,10 @@ class Model {
   std::vector<std::shared_ptr<const void>> files_;  // open files that weights point into
 };
 
+// Reads all tensors of a GGUF file and compares them with its checksum. False when the file has none, or
+// `path` is a directory; throws Error when they differ.
+bool check_tensors(const Path& path);
+
 // The tokenizer that lies with the model at `path` (directory or GGUF file), if there is one.
 std::optional<Tokenizer> open_tokenizer(const Path& path);
 

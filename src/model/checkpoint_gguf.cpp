@@ -304,6 +304,17 @@ Model open_gguf_model(const Path& path) {
   return builder.finish(origin_of(*file, gguf));
 }
 
+bool check_tensors(const Path& path) {
+  if (std::filesystem::is_directory(path)) return false;
+  const Gguf file = Gguf::open(path);
+  const std::optional<bool> holds = checksum_holds(file);
+  if (holds == false) {
+    bad_input("{}: its tensors do not have the checksum {} that it says; the file is damaged",
+              path.string(), file.get_uint(kGgufChecksumKey));
+  }
+  return holds.has_value();
+}
+
 std::optional<Tokenizer> open_tokenizer(const Path& path) {
   if (std::filesystem::is_directory(path)) {
     if (!std::filesystem::exists(path / "tokenizer.json")) return std::nullopt;
