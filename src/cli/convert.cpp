@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "hub/resolve.h"
 #include "model/checkpoint.h"
 
 namespace trit {
@@ -47,8 +48,9 @@ DType float_type(std::string_view option, std::string_view name) {
 void run(Options options) {
   options.gguf.embeddings = float_type("embeddings", options.embeddings);
   options.gguf.linears = float_type("linears", options.linears);
-  const Model model = Model::open(options.checkpoint);
-  const std::optional<Tokenizer> tokenizer = open_tokenizer(options.checkpoint);
+  const Path checkpoint = resolve_model(options.checkpoint);
+  const Model model = Model::open(checkpoint);
+  const std::optional<Tokenizer> tokenizer = open_tokenizer(checkpoint);
   write_gguf_model(options.out, model, tokenizer ? &*tokenizer : nullptr, options.gguf);
   const auto bytes = static_cast<double>(std::filesystem::file_size(options.out));
   const QuantisationStats stats = model.levels();
@@ -68,7 +70,9 @@ void add_convert_command(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("convert", "pack a checkpoint into one GGUF file");
   command->footer(kExamples);
-  command->add_option("checkpoint", options->checkpoint, "Hugging Face directory (or GGUF file)")
+  command
+      ->add_option("checkpoint", options->checkpoint,
+                   "Hugging Face directory (or GGUF file), or a model that was pulled: ORG/NAME")
       ->required();
   command->add_option("out", options->out, "GGUF file to write")->required();
   options->visit(FlagVisitor(*command));

@@ -49,7 +49,9 @@ class Client : public testing::Test {
   // The Range headers of the requests for `path`; "" for one without.
   std::vector<std::string> ranges(const std::string& path) {
     std::vector<std::string> ranges;
-    for (const TestRequest& request : hub_.server().requests()) {
+    std::vector<TestRequest> requests = hub_.server().requests();
+    for (TestRequest& request : hub_.cdn().requests()) requests.push_back(std::move(request));
+    for (const TestRequest& request : requests) {
       const auto range = request.headers.find("range");
       if (request.target == path && request.method == "GET")
         ranges.push_back(range == request.headers.end() ? "" : range->second);
@@ -57,9 +59,9 @@ class Client : public testing::Test {
     return ranges;
   }
   // Answers the n-th GET of `path` with replies[n], and later ones with the last.
-  void in_turn(const std::string& path, std::vector<TestReply> replies) {
-    hub_.server().on(path, [replies = std::move(replies),
-                            n = std::make_shared<size_t>(0)](const TestRequest& request) {
+  static void in_turn(TestServer& server, const std::string& path, std::vector<TestReply> replies) {
+    server.on(path, [replies = std::move(replies),
+                     n = std::make_shared<size_t>(0)](const TestRequest& request) {
       const TestReply reply = replies[std::min(*n, replies.size() - 1)];
       if (request.method == "GET") ++*n;
       return reply;
@@ -128,7 +130,7 @@ TEST_F(Client, TroubleThatPassesIsWaitedOut) {
   silent.body = "{}";
   silent.drop_after = 1;
   good.body = "{\"sha\": \"" + hub_.commit() + "\", \"siblings\": []}";
-  in_turn(TestHub::api_path(), {status(503), busy, silent, good});
+  in_turn(hub_.server(), TestHub::api_path(), {status(503), busy, silent, good});
   EXPECT_EQ(client().list().commit, hub_.commit());
   // Doubling from one second; the server's wish where it is longer.
   EXPECT_EQ(waits_, (std::vector<int64_t>{1000, 7000, 4000}));
@@ -200,6 +202,7 @@ TEST_F(Client, DownloadsBothKinds) {
   download(client().describe(hub_.commit(), "large"));
   EXPECT_TRUE(read_text(part()) == contents);
   EXPECT_EQ(last_, contents.size());
+  EXPECT_EQ(hub_.cdn().requests().at(0).headers.count("authorization"), 0u);
 }
 
 TEST_F(Client, AnEmptyFileNeedsNoBytes) {
@@ -214,7 +217,7 @@ TEST_F(Client, GoesOnWhereTheConnectionBroke) {
   TestReply broken = TestHub::cdn_reply(contents), again = broken;
   broken.drop_after = 100'000;
   again.drop_after = 50'000;
-  in_turn(TestHub::cdn_path("large"), {broken, again, TestHub::cdn_reply(contents)});
+  in_turn(hub_.cdn(), TestHub::cdn_path("large"), {broken, again, TestHub::cdn_reply(contents)});
   download({"large", etag, contents.size()});
   EXPECT_TRUE(read_text(part()) == contents);
   EXPECT_EQ(ranges(TestHub::cdn_path("large")),
@@ -250,7 +253,7 @@ TEST_F(Client, AServerWithoutRangesBeginsAnew) {
   const std::string etag = hub_.add_large("large", contents);
   TestReply reply = TestHub::cdn_reply(contents);
   reply.ranges = false;
-  hub_.server().on(TestHub::cdn_path("large"), reply);
+  hub_.cdn().on(TestHub::cdn_path("large"), reply);
   write_text(part(), "something else that is not the beginning");
   download({"large", etag, contents.size()});
   EXPECT_TRUE(read_text(part()) == contents);
@@ -263,7 +266,7 @@ TEST_F(Client, AWrongRangeIsRefused) {
     TestReply reply = TestHub::cdn_reply(contents.substr(1000));
     reply.status = 206;
     reply.headers = {{"Content-Range", range}};
-    hub_.server().on(TestHub::cdn_path("large"), reply);
+    hub_.cdn().on(TestHub::cdn_path("large"), reply);
     write_text(part(), contents.substr(0, 1000));
     expect_error(
         [&] {
@@ -276,7 +279,7 @@ TEST_F(Client, AWrongRangeIsRefused) {
 TEST_F(Client, ARangeThatTheServerHasNotBeginsAnew) {
   const std::string contents = pattern(3000);
   const std::string etag = hub_.add_large("large", contents);
-  in_turn(TestHub::cdn_path("large"), {status(416), TestHub::cdn_reply(contents)});
+  in_turn(hub_.cdn(), TestHub::cdn_path("large"), {status(416), TestHub::cdn_reply(contents)});
   write_text(part(), contents.substr(0, 1000));
   download({"large", etag, contents.size()});
   EXPECT_TRUE(read_text(part()) == contents);
@@ -289,7 +292,7 @@ TEST_F(Client, LiesAboutLengthsAreRefused) {
   for (const char* length : {"2999", "3001", "0", "999999999999"}) {
     std::filesystem::remove(part());
     reply.length = length;
-    hub_.server().on(TestHub::cdn_path("large"), reply);
+    hub_.cdn().on(TestHub::cdn_path("large"), reply);
     expect_error(
         [&] {
           download({"large", etag, contents.size()});
@@ -299,14 +302,14 @@ TEST_F(Client, LiesAboutLengthsAreRefused) {
   // Without a length the body ends with the connection: one that is too long is cut off.
   reply.length = "";
   reply.body = contents + "more";
-  hub_.server().on(TestHub::cdn_path("large"), reply);
+  hub_.cdn().on(TestHub::cdn_path("large"), reply);
   expect_error(
       [&] {
         download({"large", etag, contents.size()});
       },
       "more than its 3000 bytes", ExitCode::kFailure);
   reply.body = contents;
-  hub_.server().on(TestHub::cdn_path("large"), reply);
+  hub_.cdn().on(TestHub::cdn_path("large"), reply);
   std::filesystem::remove(part());
   download({"large", etag, contents.size()});
   EXPECT_TRUE(read_text(part()) == contents);
@@ -330,7 +333,8 @@ TEST_F(Client, AnETagThatChangedEndsTheDownload) {
   // The connection breaks, and when the client comes back, other contents stand under the name.
   TestReply broken = hub_.small_reply(etag, contents);
   broken.drop_after = 1000;
-  in_turn(hub_.file_path("f"), {broken, hub_.small_reply(hub_.hash(other, 64), other)});
+  in_turn(hub_.server(), hub_.file_path("f"),
+          {broken, hub_.small_reply(hub_.hash(other, 64), other)});
   expect_error(
       [&] {
         download({"f", etag, contents.size()});
@@ -344,7 +348,7 @@ TEST_F(Client, AByteAtATimeIsNotWaitedFor) {
   const std::string etag = hub_.add_large("large", contents);
   TestReply reply = TestHub::cdn_reply(contents);
   reply.drop_after = 1;
-  hub_.server().on(TestHub::cdn_path("large"), reply);
+  hub_.cdn().on(TestHub::cdn_path("large"), reply);
   expect_error(
       [&] {
         download({"large", etag, contents.size()});
@@ -358,7 +362,7 @@ TEST_F(Client, MegabytesAreWorthAnotherRoundOfTries) {
   const std::string etag = hub_.add_large("large", contents);
   TestReply reply = TestHub::cdn_reply(contents);
   reply.drop_after = size_t{1} << 20;
-  hub_.server().on(TestHub::cdn_path("large"), reply);
+  hub_.cdn().on(TestHub::cdn_path("large"), reply);
   download({"large", etag, contents.size()});
   EXPECT_TRUE(read_text(part()) == contents);
   EXPECT_EQ(waits_, std::vector<int64_t>(7, 1000));

@@ -20,6 +20,7 @@ class TestHub {
   }
 
   TestServer& server() { return server_; }
+  TestServer& cdn() { return cdn_; }  // where the large files lie
   std::string url() const { return server_.url(); }
   const std::string& commit() const { return commit_; }
   static std::string api_path() { return "/api/models/org/name/revision/main"; }
@@ -38,8 +39,8 @@ class TestHub {
   // A large one: the hub redirects to where it lies, and that server has ETags of its own.
   std::string add_large(const std::string& name, const std::string& contents) {
     const std::string etag = hash(contents, 64);
-    server_.on(file_path(name), large_reply(etag, contents.size(), cdn_path(name)));
-    server_.on(cdn_path(name), cdn_reply(contents));
+    server_.on(file_path(name), large_reply(etag, contents.size(), cdn_.url() + cdn_path(name)));
+    cdn_.on(cdn_path(name), cdn_reply(contents));
     list(name);
     return etag;
   }
@@ -94,7 +95,7 @@ class TestHub {
   Path folder_;
   std::string commit_ = std::string(40, 'c');
   std::vector<std::string> names_;
-  TestServer server_;
+  TestServer server_, cdn_;
 };
 
 }  // namespace trit

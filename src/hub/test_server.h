@@ -33,7 +33,8 @@ struct TestReply {
   bool ranges = true;                 // a 200 becomes the 206 that the request asks for
   std::optional<std::string> length;  // in place of the true Content-Length; "" leaves it out
   std::optional<size_t> drop_after;   // closes the connection after so many bytes of the body
-  bool silent = false;                // answers nothing until the client goes away
+  bool hold = false;    // sends what it has, and then waits until the client goes away
+  bool silent = false;  // sends nothing and waits so
 };
 
 class TestServer {
@@ -124,6 +125,11 @@ class TestServer {
     return request;
   }
 
+  static TestReply not_found() {
+    TestReply reply;
+    reply.status = 404;
+    return reply;
+  }
   TestReply scripted(const TestRequest& request) {
     Script script;
     {
@@ -132,7 +138,7 @@ class TestServer {
       const auto found = scripts_.find(request.target.substr(0, request.target.find('?')));
       if (found != scripts_.end()) script = found->second;
     }
-    return script ? script(request) : TestReply{404, {}, "none", true, {}, {}, false};
+    return script ? script(request) : not_found();
   }
 
   static void apply_range(const TestRequest& request, TestReply& reply) {
@@ -155,11 +161,7 @@ class TestServer {
     const std::optional<TestRequest> request = read_request(client);
     if (!request) return;
     TestReply reply = scripted(*request);
-    char byte = 0;
-    if (reply.silent) {
-      while (recv(client, &byte, 1, 0) > 0) continue;
-      return;
-    }
+    if (reply.silent) return wait_for_end(client);
     apply_range(*request, reply);
     std::string text = fmt::format("HTTP/1.1 {} Scripted\r\nConnection: close\r\n", reply.status);
     const std::string length = reply.length.value_or(std::to_string(reply.body.size()));
@@ -173,6 +175,11 @@ class TestServer {
       if (n <= 0) return;
       sent += static_cast<size_t>(n);
     }
+    if (reply.hold) wait_for_end(client);
+  }
+  static void wait_for_end(int client) {
+    char byte = 0;
+    while (recv(client, &byte, 1, 0) > 0) continue;
   }
 
   int listener_ = -1, port_ = 0;
