@@ -86,7 +86,7 @@ TEST_F(Cli, CompareTrainsBothAndPrintsThePapersTable) {
 
 TEST_F(Cli, HelpForEveryCommandHasExamples) {
   for (const char* command :
-       {"run", "train", "convert", "perplexity", "compare", "completion", "man"}) {
+       {"run", "pull", "train", "convert", "perplexity", "compare", "completion", "man"}) {
     const Outcome outcome = trit({command, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command;

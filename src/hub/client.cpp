@@ -75,15 +75,16 @@ void HubClient::require_success(const HttpResponse& response, const std::string&
   const long status = response.status;
   if (status >= 200 && status < 300) return;
   const std::string_view code = header(response.headers, "x-error-code");
-  if (status == 401) {
+  const bool gated = status == 401 && code == "GatedRepo";
+  if (status == 401 && !gated) {
     bad_input(
         "{}: {} answers 401; there is no such repository, or it is private and HF_TOKEN must hold "
         "a "
         "token that may read it",
         repo_.id, options_.endpoint);
   }
-  if (status == 403) {
-    bad_input("{}: {} answers 403; {}", repo_.id, options_.endpoint,
+  if (status == 403 || gated) {
+    bad_input("{}: {} answers {}; {}", repo_.id, options_.endpoint, status,
               options_.token.empty() ? "access needs a token in HF_TOKEN"
                                      : "the token gives no access; its owner must accept the "
                                        "repository's terms or be given access");

@@ -115,6 +115,10 @@ TEST_F(Client, RefusalsSayWhatToDo) {
   expect_error(list, "HF_TOKEN", ExitCode::kBadInput);
   hub_.server().on(path, status(403));
   expect_error(list, "terms", ExitCode::kBadInput);
+  TestReply gated = status(401);
+  gated.headers = {{"X-Error-Code", "GatedRepo"}};
+  hub_.server().on(path, gated);
+  expect_error(list, "terms", ExitCode::kBadInput);
   hub_.server().on(path, status(404));
   expect_error(list, "no such repository", ExitCode::kBadInput);
   TestReply no_revision = status(404);
