@@ -123,7 +123,7 @@ TEST_F(Cli, VerifyTellsTheSameModelFromAnother) {
 
 TEST_F(Cli, HelpForEveryCommandHasExamples) {
   for (const char* command : {"run", "train", "convert", "perplexity", "compare", "inspect",
-                              "verify", "completion", "man"}) {
+                              "verify", "synth", "pull", "completion", "man"}) {
     const Outcome outcome = trit({command, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command;

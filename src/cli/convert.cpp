@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/model_form.h"
 #include "cli/options.h"
+#include "hub/resolve.h"
 #include "model/checkpoint.h"
 
 namespace trit {
@@ -45,8 +46,9 @@ struct Options {
 
 void run(const Options& options) {
   const Timer timer;
-  const Model model = Model::open(options.checkpoint);
-  const std::optional<Tokenizer> tokenizer = open_tokenizer(options.checkpoint);
+  const Path checkpoint = resolve_model(options.checkpoint);
+  const Model model = Model::open(checkpoint);
+  const std::optional<Tokenizer> tokenizer = open_tokenizer(checkpoint);
   const std::string form =
       write_model(options.out, model, tokenizer ? &*tokenizer : nullptr, options.form);
   const auto bytes = static_cast<double>(written_bytes(options.out));
@@ -80,7 +82,9 @@ void add_convert_command(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("convert", "write a model in another form, such as one GGUF file");
   command->footer(kExamples);
-  command->add_option("checkpoint", options->checkpoint, "Hugging Face directory or GGUF file")
+  command
+      ->add_option("checkpoint", options->checkpoint,
+                   "Hugging Face directory, GGUF file, or a model that was pulled: ORG/NAME")
       ->required();
   command->add_option("out", options->out, "GGUF file or directory to write")->required();
   options->visit(FlagVisitor(*command));

@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
+#include "hub/resolve.h"
 #include "model/summary.h"
 
 namespace trit {
@@ -251,7 +252,7 @@ void print(const Path& path, const FileFacts& file, const ModelFacts& facts, boo
 }
 
 void run(const Options& options) {
-  const Path path(options.model);
+  const Path path = resolve_model(options.model);
   const FileFacts file = std::filesystem::is_directory(path) ? hf_facts(path) : gguf_facts(path);
   ModelFacts facts = model_facts(path);
   if (options.check) facts.checksum = check_tensors(path) ? "holds" : "the file has none";

@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "data/shards.h"
 #include "eval/perplexity.h"
+#include "hub/resolve.h"
 #include "model/checkpoint.h"
 
 namespace trit {
@@ -54,7 +55,7 @@ void run(const Options& options) {
   if (options.tokens < 0)
     bad_input("--tokens: {} is out of range; it must be 0 or more", options.tokens);
   const Split split = split_from(options.split);
-  const Model model = Model::open(options.model);
+  const Model model = Model::open(resolve_model(options.model));
   const TokenDataset dataset = TokenDataset::open(options.data);
   if (dataset.vocab_size() > model.config().vocabulary) {
     bad_input("{}: its tokens go up to {}, the vocabulary of {} has {}", options.data,
@@ -95,7 +96,10 @@ void add_perplexity_command(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("perplexity", "measure how well a model predicts held-out text");
   command->footer(kExamples);
-  command->add_option("model", options->model, "GGUF file or Hugging Face directory")->required();
+  command
+      ->add_option("model", options->model,
+                   "GGUF file, Hugging Face directory, or a model that was pulled: ORG/NAME")
+      ->required();
   options->visit(FlagVisitor(*command));
   command->callback([options] { run(*options); });
 }

@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "hub/resolve.h"
 #include "infer/generate.h"
 #include "kernels/kernels.h"
 #include "model/checkpoint.h"
@@ -25,6 +26,7 @@ namespace {
 constexpr const char* kExamples = R"(
 Examples:
   trit run model.gguf "Once upon a time"
+  trit run microsoft/bitnet-b1.58-2B-4T "The sky is"
   trit run model.gguf "The king said" -n 100 --temperature 0
   trit run run/checkpoint --stop "The end" --seed 7 "A dragon"
   echo "Dear diary" | trit run model.gguf --json
@@ -111,10 +113,11 @@ void run(const Options& options) {
   validate(options.generate.sampler);
   if (options.generate.max_tokens < 0)
     bad_input("-n: {} is negative; it must be 0 or more", options.generate.max_tokens);
-  if (options.check && !check_tensors(options.model))
+  const Path path = resolve_model(options.model);
+  if (options.check && !check_tensors(path))
     bad_input("--check: {} has no checksum", options.model);
-  const Model model = Model::open(options.model);
-  const std::optional<Tokenizer> tokenizer = open_tokenizer(options.model);
+  const Model model = Model::open(path);
+  const std::optional<Tokenizer> tokenizer = open_tokenizer(path);
   if (!tokenizer) bad_input("{}: it has no tokenizer, so it cannot run text", options.model);
   if (tokenizer->vocab_size() > model.config().vocabulary) {
     bad_input("{}: its tokenizer has {} tokens, its model {}", options.model,
@@ -161,7 +164,10 @@ void add_run_command(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* command = program.add_subcommand("run", "generate text from a prompt");
   command->footer(kExamples);
-  command->add_option("model", options->model, "GGUF file or Hugging Face directory")->required();
+  command
+      ->add_option("model", options->model,
+                   "GGUF file, Hugging Face directory, or a model that was pulled: ORG/NAME")
+      ->required();
   command->add_option("prompt", options->prompt,
                       "text to go on from; default: standard input, or nothing");
   command

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "hub/resolve.h"
 
 namespace trit {
 namespace {
@@ -40,9 +41,10 @@ struct Options {
   }
 };
 
-std::vector<int32_t> tokens_to_compare(const Options& options, const Model& model) {
+std::vector<int32_t> tokens_to_compare(const Options& options, const Path& path,
+                                       const Model& model) {
   if (!options.text.empty()) {
-    const std::optional<Tokenizer> tokenizer = open_tokenizer(options.model);
+    const std::optional<Tokenizer> tokenizer = open_tokenizer(path);
     if (!tokenizer) bad_input("--text: {} has no tokenizer; leave it out", options.model);
     std::vector<int32_t> ids = tokenizer->encode(options.text);
     if (ids.empty()) bad_input("--text: it has no tokens");
@@ -59,11 +61,11 @@ std::vector<int32_t> tokens_to_compare(const Options& options, const Model& mode
   return ids;
 }
 
-VerifyReport compare(const Options& options, const Model& model) {
-  const Path against(options.against);
+VerifyReport compare(const Options& options, const Path& path, const Model& model) {
+  const Path against = resolve_model(options.against);
   if (against.extension() == ".safetensors" && !std::filesystem::is_directory(against))
     return verify(model, Safetensors::open(against), against);
-  return verify(model, Model::open(against), tokens_to_compare(options, model));
+  return verify(model, Model::open(against), tokens_to_compare(options, path, model));
 }
 
 OrderedJson to_json(const VerifyReport& report, double tolerance, bool passed) {
@@ -114,8 +116,9 @@ void run(const Options& options) {
     bad_input("--against: nothing given; it must be a model or stored results");
   if (!(options.tolerance >= 0))
     bad_input("--tolerance: {} is out of range; it must be 0 or more", options.tolerance);
-  const Model model = Model::open(options.model);
-  const VerifyReport report = compare(options, model);
+  const Path path = resolve_model(options.model);
+  const Model model = Model::open(path);
+  const VerifyReport report = compare(options, path, model);
   const bool passed = report.worst_relative_l2() <= options.tolerance &&
                       report.greedy_agreed == report.greedy_tokens;
   if (options.json) {
