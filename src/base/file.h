@@ -32,6 +32,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// The pages that lie wholly in this part of a mapped file leave memory; they come back when they are read.
+void release_pages(std::span<const std::byte> mapped);
+
 // The whole file as text. Throws Error naming the file when it is missing, no regular file, or larger
 // than max_bytes.
 std::string read_text(const Path& path, size_t max_bytes = size_t{1} << 30);

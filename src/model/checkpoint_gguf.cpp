@@ -152,6 +152,7 @@ Levels read_levels(const Source& source, const TensorRow& row, const Linear& lay
       layout.tail > 0 ? layer.inputs : layout.block};
   to_canonical(layout, bytes_of(tensor), layer.outputs, layer.inputs,
                {levels.packed.data(), levels.packed.size()}, levels.scales, where);
+  release_pages(tensor.data);  // the copy is what runs
   for (const float scale : levels.scales) {
     if (scale < 0.0f) bad_input("{} has a negative scale, {}", where, scale);
   }

@@ -105,6 +105,7 @@ void load_packed(const Source& source, const std::string& name, const TensorView
   Buffer<uint8_t> packed(static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs)));
   hf_to_canonical({reinterpret_cast<const uint8_t*>(tensor.data), tensor.bytes()}, layer.outputs,
                   layer.inputs, {packed.data(), packed.size()}, source.where(name));
+  release_pages({tensor.data, tensor.bytes()});  // the copy is what runs
   builder.set_packed(row, std::move(packed), packed_scale(source, name), source.where(name));
 }
 

@@ -10,17 +10,34 @@
 namespace trit {
 namespace {
 
+// NaN and infinity have all exponent bits set.
+template <class Bits>
+bool all_finite(const std::byte* data, int64_t count, Bits exponent) {
+  Bits bad = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    Bits bits;
+    std::memcpy(&bits, data + i * static_cast<int64_t>(sizeof bits), sizeof bits);
+    bad |= static_cast<Bits>((bits & exponent) == exponent);
+  }
+  return bad == 0;
+}
+
+bool all_finite(DType type, const std::byte* data, int64_t count) {
+  if (type == DType::kF32) return all_finite<uint32_t>(data, count, 0x7F800000);
+  return all_finite<uint16_t>(data, count, type == DType::kF16 ? 0x7C00 : 0x7F80);
+}
+
 void check_finite(const TensorView& tensor, std::string_view where) {
   constexpr int64_t kPiece = 65536;
   const int64_t size = static_cast<int64_t>(dtype_size(tensor.type));
   parallel_ranges(tensor.count(), kPiece, [&](int64_t begin, int64_t end) {
+    const std::byte* data = tensor.data + begin * size;
+    if (all_finite(tensor.type, data, end - begin)) return;
     std::vector<float> values(static_cast<size_t>(end - begin));
-    to_f32(tensor.type, tensor.data + begin * size, values.size(), values.data());
+    to_f32(tensor.type, data, values.size(), values.data());
     const auto bad = std::ranges::find_if(values, [](float v) { return !std::isfinite(v); });
-    if (bad != values.end()) {
-      bad_input("{} has {} at element {}; weights must be finite", where, *bad,
-                begin + (bad - values.begin()));
-    }
+    bad_input("{} has {} at element {}; weights must be finite", where, *bad,
+              begin + (bad - values.begin()));
   });
 }
 
@@ -87,14 +104,15 @@ void ModelBuilder::set_blocks(size_t row, const PackedLayout& layout, Buffer<std
 
 void ModelBuilder::check_levels(size_t row, std::string_view where) {
   const Linear& layer = linear(row);
-  const size_t bytes = static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs));
-  const TritCounts counts = count_trits({layer.packed, bytes}, layer.outputs, layer.inputs);
-  if (counts.invalid > 0) {
-    bad_input("{} has {} invalid codes; a trit's code is 0, 1 or 2", where, counts.invalid);
+  const std::span packed(layer.packed,
+                         static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs)));
+  if (!valid_trits(packed, layer.outputs, layer.inputs)) {
+    bad_input("{} has {} invalid codes; a trit's code is 0, 1 or 2", where,
+              count_trits(packed, layer.outputs, layer.inputs).invalid);
   }
-  if (layer.kind == WeightKind::kBinary && counts.zero > 0) {
-    bad_input("{} has {} zeros; binary weights are -1 or +1", where, counts.zero);
-  }
+  if (layer.kind != WeightKind::kBinary) return;
+  if (const int64_t zeros = count_trits(packed, layer.outputs, layer.inputs).zero; zeros > 0)
+    bad_input("{} has {} zeros; binary weights are -1 or +1", where, zeros);
 }
 
 void ModelBuilder::set_packed(size_t row, const uint8_t* packed, float scale,

@@ -112,6 +112,22 @@ TritCounts count_trits(std::span<const uint8_t> packed, int64_t rows, int64_t co
   return counts;
 }
 
+bool valid_trits(std::span<const uint8_t> packed, int64_t rows, int64_t columns) {
+  TRIT_CHECK(packed.size() == static_cast<size_t>(rows * packed_row_bytes(columns)));
+  uint64_t threes = 0;
+  for (size_t i = 0; i < packed.size(); i += 8) {
+    const uint64_t word = load_word(packed.data() + i);
+    threes |= word & word >> 1;
+  }
+  if ((threes & kLowBits) != 0) return false;
+  for (int64_t r = 0; columns % kRun != 0 && r < rows; ++r) {
+    for (int64_t c = columns; c < padded_columns(columns); ++c) {
+      if (code_at(packed.data() + r * packed_row_bytes(columns), c) != 1) return false;
+    }
+  }
+  return true;
+}
+
 int64_t count_flips(std::span<const uint8_t> before, std::span<const uint8_t> after) {
   TRIT_CHECK(before.size() == after.size());
   int64_t flips = 0;

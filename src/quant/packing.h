@@ -42,6 +42,9 @@ struct TritCounts {
 };
 TritCounts count_trits(std::span<const uint8_t> packed, int64_t rows, int64_t columns);
 
+// Whether all codes are 0, 1 or 2 and the filling is zeros: count_trits().invalid == 0, at memory speed.
+bool valid_trits(std::span<const uint8_t> packed, int64_t rows, int64_t columns);
+
 // Positions at which two packed matrices of the same shape differ.
 int64_t count_flips(std::span<const uint8_t> before, std::span<const uint8_t> after);
 

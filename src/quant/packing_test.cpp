@@ -57,8 +57,10 @@ TEST(Packing, RefusesCodeThreeAndDirtyFilling) {
   std::vector<int8_t> levels(100), back(100);
   std::vector<uint8_t> packed(32);
   pack_trits(levels, 1, 100, packed);
+  EXPECT_TRUE(valid_trits(packed, 1, 100));
   auto broken = packed;
   broken[7] |= 3;
+  EXPECT_FALSE(valid_trits(broken, 1, 100));
   EXPECT_THROW(unpack_trits(broken, 1, 100, back, "w"), Error);
   EXPECT_EQ(count_trits(broken, 1, 100).invalid, 1);
   broken = packed;
@@ -67,6 +69,7 @@ TEST(Packing, RefusesCodeThreeAndDirtyFilling) {
   EXPECT_THROW(unpack_trits(broken, 1, 100, back, "w"), Error);
   EXPECT_EQ(count_trits(broken, 1, 100).invalid, 1);
   EXPECT_EQ(count_trits(broken, 1, 100).minus, 0);
+  EXPECT_FALSE(valid_trits(broken, 1, 100));
 }
 
 TEST(Packing, CountsFlips) {
