@@ -86,7 +86,7 @@ TEST_F(Cli, CompareTrainsBothAndPrintsThePapersTable) {
 
 TEST_F(Cli, HelpForEveryCommandHasExamples) {
   for (const char* command :
-       {"run", "train", "convert", "perplexity", "compare", "completion", "man"}) {
+       {"run", "chat", "train", "convert", "perplexity", "compare", "completion", "man"}) {
     const Outcome outcome = trit({command, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command;
@@ -102,7 +102,8 @@ TEST_F(Cli, CompletionAndManualNameEveryCommand) {
                                                     {"man"}}) {
     const Outcome outcome = trit(arguments);
     EXPECT_EQ(outcome.code, 0);
-    for (const char* word : {"tokenizer", "train", "convert", "perplexity", "temperature"}) {
+    for (const char* word :
+         {"tokenizer", "train", "convert", "perplexity", "temperature", "chat"}) {
       EXPECT_NE(outcome.out.find(word), std::string::npos) << arguments.back() << " " << word;
     }
   }

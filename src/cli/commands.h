@@ -11,6 +11,7 @@ void add_data_command(CLI::App& program);
 void add_train_command(CLI::App& program);
 void add_convert_command(CLI::App& program);
 void add_run_command(CLI::App& program);
+void add_chat_command(CLI::App& program);
 void add_perplexity_command(CLI::App& program);
 void add_compare_command(CLI::App& program);
 void add_completion_command(CLI::App& program);

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "model/checkpoint.h"
+#include "text/chat_template_file.h"
 
 namespace trit {
 namespace {
@@ -49,6 +50,8 @@ void run(Options options) {
   options.gguf.linears = float_type("linears", options.linears);
   const Model model = Model::open(options.checkpoint);
   const std::optional<Tokenizer> tokenizer = open_tokenizer(options.checkpoint);
+  if (const auto found = find_chat_template(options.checkpoint))
+    options.gguf.chat_template = found->chat_template.source();
   write_gguf_model(options.out, model, tokenizer ? &*tokenizer : nullptr, options.gguf);
   const auto bytes = static_cast<double>(std::filesystem::file_size(options.out));
   const QuantisationStats stats = model.levels();

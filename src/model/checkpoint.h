@@ -83,6 +83,7 @@ struct GgufOptions {
   std::string name;                // general.name
   std::string description;         // general.description, left out when empty
   std::string license;             // general.license, left out when empty
+  std::string chat_template;       // tokenizer.chat_template, left out when empty
   DType embeddings = DType::kF32;  // type of the embedding table and the head
   DType linears = DType::kF32;     // type of the baseline's linear weights
 };

@@ -247,6 +247,7 @@ void write_gguf_model(const Path& path, const Model& model, const Tokenizer* tok
   writer.set("general.quantization_version", uint32_t{2});
   write_config(writer, config);
   if (tokenizer != nullptr) write_tokenizer(writer, *tokenizer);
+  if (!options.chat_template.empty()) writer.set("tokenizer.chat_template", options.chat_template);
 
   TensorList tensors(writer);
   for (const TensorRow& row : model.table()) {
