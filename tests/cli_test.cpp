@@ -122,7 +122,7 @@ TEST_F(Cli, VerifyTellsTheSameModelFromAnother) {
 }
 
 TEST_F(Cli, HelpForEveryCommandHasExamples) {
-  for (const char* command : {"run", "train", "convert", "perplexity", "compare", "inspect",
+  for (const char* command : {"run", "chat", "train", "convert", "perplexity", "compare", "inspect",
                               "verify", "synth", "pull", "completion", "man"}) {
     const Outcome outcome = trit({command, "--help"});
     EXPECT_EQ(outcome.code, 0);
@@ -139,7 +139,8 @@ TEST_F(Cli, CompletionAndManualNameEveryCommand) {
                                                     {"man"}}) {
     const Outcome outcome = trit(arguments);
     EXPECT_EQ(outcome.code, 0);
-    for (const char* word : {"tokenizer", "train", "convert", "perplexity", "temperature"}) {
+    for (const char* word :
+         {"tokenizer", "train", "convert", "perplexity", "temperature", "chat"}) {
       EXPECT_NE(outcome.out.find(word), std::string::npos) << arguments.back() << " " << word;
     }
   }

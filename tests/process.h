@@ -33,12 +33,14 @@ class Process {
  public:
   using Environment = std::vector<std::pair<std::string, std::string>>;
 
-  // max_file_bytes: larger files cannot be written (a full disk); 0: no limit.
+  // max_file_bytes: larger files cannot be written (a full disk); 0: no limit. `input`: the file that
+  // standard input reads.
   Process(const Path& directory, const std::vector<std::string>& arguments,
-          const Environment& environment = {}, rlim_t max_file_bytes = 0)
+          const Environment& environment = {}, rlim_t max_file_bytes = 0,
+          const std::string& input = "/dev/null")
       : directory_(directory) {
     pid_ = fork();
-    if (pid_ == 0) run(arguments, environment, max_file_bytes);
+    if (pid_ == 0) run(arguments, environment, max_file_bytes, input);
   }
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -57,9 +59,9 @@ class Process {
 
  private:
   [[noreturn]] void run(const std::vector<std::string>& arguments, const Environment& environment,
-                        rlim_t max_file_bytes) const {
+                        rlim_t max_file_bytes, const std::string& input) const {
     if (chdir(directory_.c_str()) != 0) _exit(125);
-    dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+    dup2(open(input.c_str(), O_RDONLY), STDIN_FILENO);
     dup2(open(".stdout", O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
     dup2(open(".stderr", O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
     for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);

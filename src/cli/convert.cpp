@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "hub/resolve.h"
 #include "model/checkpoint.h"
+#include "text/chat_template_file.h"
 
 namespace trit {
 namespace {
@@ -49,8 +50,9 @@ void run(const Options& options) {
   const Path checkpoint = resolve_model(options.checkpoint);
   const Model model = Model::open(checkpoint);
   const std::optional<Tokenizer> tokenizer = open_tokenizer(checkpoint);
-  const std::string form =
-      write_model(options.out, model, tokenizer ? &*tokenizer : nullptr, options.form);
+  const std::optional<FoundChatTemplate> chat = find_chat_template(checkpoint);
+  const std::string form = write_model(options.out, model, tokenizer ? &*tokenizer : nullptr,
+                                       chat ? chat->chat_template.source() : "", options.form);
   const auto bytes = static_cast<double>(written_bytes(options.out));
   const QuantisationStats stats = model.levels();
   if (options.json) {

@@ -18,6 +18,15 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+void catch_every_interrupt(bool ends_reading) {
+  struct sigaction action = {};
+  action.sa_handler = ask;
+  action.sa_flags = ends_reading ? 0 : SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+void forget_interrupt() { asked = 0; }
+
 bool interrupted() { return asked != 0; }
 
 }  // namespace trit

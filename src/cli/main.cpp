@@ -21,6 +21,7 @@ constexpr const char* kExamples = R"(
 Examples:
   trit pull microsoft/bitnet-b1.58-2B-4T
   trit run models/NAME.gguf "Once upon a time"
+  trit chat models/NAME.gguf
   trit tokenizer train stories.jsonl.zst --vocab-size 4096 --out tok
   trit data build stories.jsonl.zst --tokenizer tok --out data
   trit train --data data --out run --preset mini --steps 2000
@@ -64,6 +65,7 @@ int main(int argc, char** argv) {
   program.fallthrough();
   trit::add_run_command(program);
   trit::add_pull_command(program);
+  trit::add_chat_command(program);
   trit::add_tokenizer_command(program);
   trit::add_data_command(program);
   trit::add_train_command(program);

@@ -31,7 +31,7 @@ GgufForm gguf_form(std::string_view name) {
 }  // namespace
 
 std::string write_model(const Path& out, const Model& model, const Tokenizer* tokenizer,
-                        const FormOptions& options) {
+                        const std::string& chat_template, const FormOptions& options) {
   std::string form = options.to;
   if (form.empty()) form = out.extension() == ".gguf" ? "trit" : "hf-packed";
   GgufOptions gguf;
@@ -40,10 +40,12 @@ std::string write_model(const Path& out, const Model& model, const Tokenizer* to
   gguf.name = options.name;
   gguf.description = options.description;
   gguf.license = options.license;
+  gguf.chat_template = chat_template;
   if (form == "hf-packed" || form == "hf-master") {
     AtomicDirectory directory(out);
     export_hf_model(directory.path(), model, tokenizer,
                     form == "hf-packed" ? HfStored::kPacked : HfStored::kMasters);
+    if (!chat_template.empty()) write_text(directory.path() / "chat_template.jinja", chat_template);
     directory.commit();
   } else {
     gguf.form = gguf_form(form);

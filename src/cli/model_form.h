@@ -27,9 +27,9 @@ struct FormOptions {
   }
 };
 
-// Writes the model to `out` and returns the name of the form. Throws Error naming the option that is wrong.
+// Writes the model to `out`, with its tokenizer (or null) and its chat template (or none, ""), and returns the name of the form. Throws Error naming the option that is wrong.
 std::string write_model(const Path& out, const Model& model, const Tokenizer* tokenizer,
-                        const FormOptions& options);
+                        const std::string& chat_template, const FormOptions& options);
 
 // Bytes of the file, or of the files of the directory, at `out`.
 uint64_t written_bytes(const Path& out);

@@ -13,12 +13,10 @@
 #include "base/thread_pool.h"
 #include "base/timer.h"
 #include "cli/commands.h"
+#include "cli/generate_options.h"
 #include "cli/interrupt.h"
-#include "cli/options.h"
 #include "hub/resolve.h"
-#include "infer/generate.h"
 #include "kernels/kernels.h"
-#include "model/checkpoint.h"
 
 namespace trit {
 namespace {
@@ -42,17 +40,7 @@ struct Options {
   bool check = false;
   template <class Visitor>
   void visit(Visitor&& v) {
-    v("temperature", generate.sampler.temperature, "0: always the most probable token");
-    v("top-k", generate.sampler.top_k, "choose among the k most probable tokens; 0: all");
-    v("top-p", generate.sampler.top_p, "of those, the fewest that reach this probability; 1: all");
-    v("min-p", generate.sampler.min_p,
-      "of those, the ones this probable relative to the best; 0: all");
-    v("repetition-penalty", generate.sampler.repetition_penalty,
-      "above 1 makes recent tokens less probable");
-    v("repetition-window", generate.sampler.repetition_window, "how many tokens are recent");
-    v("seed", generate.sampler.seed, "the same seed gives the same text");
-    v("stop", generate.stop, "stop before this text appears (may be repeated)");
-    v("ignore-end", generate.ignore_end, "go on after the end-of-text token");
+    visit_options(generate, v);
     v("context", context, "positions of the cache; 0: prompt and -n, at most the model's");
     v("json", json, "print one JSON object: text, counts, speeds");
     v("check", check, "first compare the file's tensors with its checksum");
@@ -110,23 +98,16 @@ std::string prompt_or_input(const Options& options) {
 }
 
 void run(const Options& options) {
-  validate(options.generate.sampler);
-  if (options.generate.max_tokens < 0)
-    bad_input("-n: {} is negative; it must be 0 or more", options.generate.max_tokens);
+  validate(options.generate);
   const Path path = resolve_model(options.model);
   if (options.check && !check_tensors(path))
     bad_input("--check: {} has no checksum", options.model);
   const Model model = Model::open(path);
-  const std::optional<Tokenizer> tokenizer = open_tokenizer(path);
-  if (!tokenizer) bad_input("{}: it has no tokenizer, so it cannot run text", options.model);
-  if (tokenizer->vocab_size() > model.config().vocabulary) {
-    bad_input("{}: its tokenizer has {} tokens, its model {}", options.model,
-              tokenizer->vocab_size(), model.config().vocabulary);
-  }
+  const Tokenizer tokenizer = tokenizer_of(model, path);
   const std::string prompt = prompt_or_input(options);
   std::vector<int32_t> tokens;
-  if (tokenizer->bos_id() >= 0) tokens.push_back(tokenizer->bos_id());
-  const std::vector<int32_t> words = tokenizer->encode(prompt);
+  if (tokenizer.bos_id() >= 0) tokens.push_back(tokenizer.bos_id());
+  const std::vector<int32_t> words = tokenizer.encode(prompt);
   tokens.insert(tokens.end(), words.begin(), words.end());
   if (tokens.empty())
     bad_input("prompt: it is empty, and the model has no token to begin a text with");
@@ -146,7 +127,7 @@ void run(const Options& options) {
   };
   const int64_t prompt_tokens = static_cast<int64_t>(tokens.size());
   const GenerateReport report =
-      generate(session, *tokenizer, std::move(tokens), options.generate, show);
+      generate(session, tokenizer, std::move(tokens), options.generate, show);
   const double middle =
       static_cast<double>(prompt_tokens) + static_cast<double>(report.generated_tokens) / 2;
   const Figures figures{report,
@@ -170,9 +151,7 @@ void add_run_command(CLI::App& program) {
       ->required();
   command->add_option("prompt", options->prompt,
                       "text to go on from; default: standard input, or nothing");
-  command
-      ->add_option("-n,--max-tokens", options->generate.max_tokens, "tokens to generate, at most")
-      ->capture_default_str();
+  add_max_tokens(*command, options->generate);
   options->visit(FlagVisitor(*command));
   command->callback([options] { run(*options); });
 }

@@ -55,7 +55,7 @@ void run(const Options& options) {
     type = published.type;
   }
   const Model model = synthetic_model(config, type, options.seed);
-  const std::string form = write_model(options.out, model, nullptr, options.form);
+  const std::string form = write_model(options.out, model, nullptr, "", options.form);
   fmt::print("{}: {}, {} parameters in {}\n", options.out, form,
              human_count(static_cast<double>(config.parameters())),
              human_bytes(static_cast<double>(written_bytes(options.out))));

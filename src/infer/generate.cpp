@@ -48,7 +48,8 @@ std::string StopFilter::push(std::string_view text) {
 GenerateReport generate(Session& session, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
                         const GenerateOptions& options,
                         const std::function<bool(std::string_view)>& on_text) {
-  TRIT_CHECK(!prompt.empty());
+  const auto held = static_cast<size_t>(session.position());
+  TRIT_CHECK(prompt.size() > held);
   for (const std::string& stop : options.stop) {
     if (stop.empty())
       bad_input("--stop: the empty string would stop at once; give at least one character");
@@ -57,20 +58,26 @@ GenerateReport generate(Session& session, const Tokenizer& tokenizer, std::vecto
   StreamDecoder decoder(tokenizer);
   StopFilter filter(options.stop);
   GenerateReport report;
-  report.prompt_tokens = static_cast<int64_t>(prompt.size());
+  const std::span<const int32_t> fresh = std::span(prompt).subspan(held);
+  report.prompt_tokens = static_cast<int64_t>(fresh.size());
 
   Timer timer;
-  std::span<float> logits = session.feed(prompt);
+  std::span<float> logits = session.feed(fresh);
   report.prompt_seconds = timer.seconds();
   timer.restart();
   std::vector<int32_t> history = std::move(prompt);
+  const auto ends = [&](int32_t token) {
+    const auto& more = options.end_tokens;
+    return token == tokenizer.eos_id() || std::find(more.begin(), more.end(), token) != more.end();
+  };
   const auto show = [&](const std::string& text) { return text.empty() || on_text(text); };
   while (true) {
     if (report.generated_tokens >= options.max_tokens) break;
     const int32_t token = sampler.sample(logits, history);
     history.push_back(token);
+    report.tokens.push_back(token);
     ++report.generated_tokens;
-    if (token == tokenizer.eos_id() && !options.ignore_end) {
+    if (!options.ignore_end && ends(token)) {
       report.reason = StopReason::kEndOfText;
       break;
     }

@@ -14,8 +14,9 @@ namespace trit {
 
 struct GenerateOptions {
   int64_t max_tokens = 256;
-  std::vector<std::string> stop;  // generation ends before the first of these appears
-  bool ignore_end = false;        // go on after the end-of-text token
+  std::vector<std::string> stop;    // generation ends before the first of these appears
+  std::vector<int32_t> end_tokens;  // end the text as the tokenizer's end-of-text token does
+  bool ignore_end = false;          // go on after any of these
   SamplerOptions sampler;
 };
 
@@ -23,16 +24,19 @@ enum class StopReason : uint8_t { kLength, kEndOfText, kStopString, kContextFull
 std::string_view to_string(StopReason reason);  // "length", "end of text", ...
 
 struct GenerateReport {
-  int64_t prompt_tokens = 0;
+  int64_t prompt_tokens = 0;  // that were run
   double prompt_seconds = 0;  // until the first logits
   int64_t generated_tokens = 0;
   double generate_seconds = 0;
   StopReason reason = StopReason::kLength;
+  std::vector<int32_t> tokens;  // the generated ones
 };
 
-// Runs `prompt` (at least one token) and samples up to max_tokens more. `on_text` gets the new text in
+// Runs `prompt` and samples up to max_tokens more. `on_text` gets the new text in
 // pieces that are whole UTF-8 characters and never contain the beginning of a stop string that then
-// matches; it returns false to end. Throws Error when the prompt does not fit in the session.
+// matches; it returns false to end. Positions that the session holds already are those of the prompt's
+// beginning and are not run again; at least one token must be left to run. Throws Error when the prompt
+// does not fit in the session.
 GenerateReport generate(Session& session, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
                         const GenerateOptions& options,
                         const std::function<bool(std::string_view)>& on_text);

@@ -113,9 +113,10 @@ std::string_view to_string(FloatForm form);  // "keep", "f32", "f16", "bf16", "q
 std::string_view to_string(GgufForm form);   // "trit", "tq1_0", "tq2_0", "i2_s"
 
 struct GgufOptions {
-  std::string name;         // general.name
-  std::string description;  // general.description, left out when empty
-  std::string license;      // general.license, left out when empty
+  std::string name;           // general.name
+  std::string description;    // general.description, left out when empty
+  std::string license;        // general.license, left out when empty
+  std::string chat_template;  // tokenizer.chat_template, left out when empty
   GgufForm form = GgufForm::kTrit;
   FloatForm embeddings = FloatForm::kAsTheyAre;  // the embedding table and the head
   FloatForm linears = FloatForm::kAsTheyAre;     // linear weights of a full-precision model

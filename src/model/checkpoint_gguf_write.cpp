@@ -89,6 +89,8 @@ class Writer {
     if (!options_.license.empty()) file_.set("general.license", options_.license);
     file_.set("general.quantization_version", uint32_t{2});
     if (tokenizer != nullptr) write_tokenizer(file_, *tokenizer);
+    if (!options_.chat_template.empty())
+      file_.set("tokenizer.chat_template", options_.chat_template);
   }
 
   const Linear& linear(const TensorRow& row) const {
