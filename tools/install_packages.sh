@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   make cmake ninja-build pkg-config g++ libcli11-dev libfmt-dev nlohmann-json3-dev
-  libopenblas-pthread-dev libpcre2-dev libzstd-dev zlib1g-dev
+  libopenblas-pthread-dev libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev
 )
 [[ ${1-} != --test ]] || packages+=(libgtest-dev clang-14 clang-format-14 python3)
 
