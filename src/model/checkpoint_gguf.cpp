@@ -270,7 +270,7 @@ void write_gguf_model(const Path& path, const Model& model, const Tokenizer* tok
 
 std::optional<Tokenizer> open_tokenizer(const Path& path) {
   if (std::filesystem::is_directory(path)) {
-    if (!std::filesystem::exists(path / "tokenizer.json")) return std::nullopt;
+    if (!has_tokenizer(path)) return std::nullopt;
     return Tokenizer::load(path);
   }
   const Gguf file = Gguf::open(path);
