@@ -152,6 +152,7 @@ void Tokenizer::Tables::encode_stretch(std::string_view text, bool first, Run& r
   if (spec.model == TokenizerModel::kSentencePiece) {
     const bool spaced = text.starts_with(' ') || text.starts_with(kSpaceSymbol);
     const bool prefix = spec.space_prefix == SpacePrefix::kAlways ||
+                        (spec.space_prefix == SpacePrefix::kEach && !spaced) ||
                         (spec.space_prefix == SpacePrefix::kStart && first && !spaced);
     encode_spaced(text, prefix, run);
   } else if (spec.nfc && !is_surely_nfc(text)) {

@@ -33,8 +33,9 @@ enum class TokenKind : uint8_t {
 // Where SentencePiece puts a space that the text does not have. decode() takes it away again.
 enum class SpacePrefix : uint8_t {
   kNone,
-  kStart,  // before the text unless it starts with a space or an added token (`tokenizers`' Metaspace)
-  kAlways,  // before the text and again after each added token (LLaMA-2)
+  kStart,   // before a text that starts with neither a space nor an added token (Metaspace "first")
+  kEach,    // the same, and again after each added token (Metaspace "always")
+  kAlways,  // before the text and again after each added token, before spaces too (LLaMA-2)
 };
 
 // How an added token is found in text.

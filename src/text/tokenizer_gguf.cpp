@@ -187,8 +187,8 @@ void write_byte_level(GgufWriter& writer, const Tokenizer& tokenizer) {
 }
 
 void write_sentencepiece(GgufWriter& writer, const TokenizerSpec& spec) {
-  if (spec.space_prefix == SpacePrefix::kStart) {
-    bad_input("tokenizer: GGUF cannot say that a space goes before the start of a text alone");
+  if (spec.space_prefix == SpacePrefix::kStart || spec.space_prefix == SpacePrefix::kEach) {
+    bad_input("tokenizer: GGUF cannot say that no space goes before spaces or after added tokens");
   }
   writer.set(kPre, std::string("default"));
   writer.set(kScores,

@@ -12,7 +12,7 @@ namespace trit {
 //   byte level:     normalizer none or NFC; pre_tokenizer ByteLevel, or a Sequence of Split (Isolated),
 //                   Digits and Punctuation, and ByteLevel last; decoder ByteLevel; or
 //   SentencePiece:  byte_fallback; normalizer Prepend and Replace of U+2581, or pre_tokenizer Metaspace
-//                   (first or never, without split);
+//                   without split;
 // added tokens with all their flags, except that `normalized` ones are looked for in the text as it is;
 // post-processors that put one special token before a text. Anything else throws Error naming the file
 // `where` and the construct.

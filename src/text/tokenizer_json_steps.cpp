@@ -119,8 +119,10 @@ SpacePrefix metaspace_prefix(const Json& part, std::string_view where) {
          "a Metaspace of anything but U+2581", where);
   refuse(json_bool_or(part, "split", where, true), "a Metaspace that splits", where);
   const std::string scheme = json_string_or(part, "prepend_scheme", where, "always");
-  refuse(scheme != "first" && scheme != "never", quoted("prepend_scheme", scheme), where);
-  return scheme == "first" ? SpacePrefix::kStart : SpacePrefix::kNone;
+  if (scheme == "first") return SpacePrefix::kStart;
+  if (scheme == "always") return SpacePrefix::kEach;
+  refuse(scheme != "never", quoted("prepend_scheme", scheme), where);
+  return SpacePrefix::kNone;
 }
 
 void read_spaces(const Json& root, TokenizerSpec& spec, std::string_view where) {

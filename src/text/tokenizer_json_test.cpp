@@ -131,6 +131,20 @@ TEST_F(TokenizerJson, UnsupportedSpacesAreNamed) {
             "a Metaspace that splits is not supported");
 }
 
+// What Metaspace gives in `tokenizers` 0.23.
+TEST_F(TokenizerJson, MetaspaceAlwaysPutsASpaceAfterAddedTokensToo) {
+  root_ = parse_json(read_text(TRIT_SOURCE_DIR "/src/text/testdata/metaspace_style/tokenizer.json"),
+                     "tokenizer.json");
+  config_ = Json::object();
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(load(root_, config_).encode("a<pad>b<pad> b", true), (Ids{273, 400, 338, 400, 270}));
+  root_["pre_tokenizer"]["prepend_scheme"] = "always";
+  const Tokenizer tokenizer = load(root_, config_);
+  EXPECT_EQ(tokenizer.encode("a<pad>b<pad> b", true), (Ids{273, 400, 270, 400, 270}));
+  tokenizer.save(directory_);
+  EXPECT_EQ(Tokenizer::load(directory_).spec().space_prefix, SpacePrefix::kEach);
+}
+
 TEST_F(TokenizerJson, AStringToSplitAtIsNoPattern) {
   root_["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {{"String", "a.[b"}};
   const Tokenizer tokenizer = load(root_, config_);

@@ -84,10 +84,11 @@ Json replace_json(const std::string& pattern, const std::string& content) {
 }
 
 void set_space_steps(Json& root, const TokenizerSpec& spec) {
-  if (spec.space_prefix == SpacePrefix::kStart) {
+  const bool each = spec.space_prefix == SpacePrefix::kEach;
+  if (each || spec.space_prefix == SpacePrefix::kStart) {
     root["pre_tokenizer"] = {{"type", "Metaspace"},
                              {"replacement", kSymbol},
-                             {"prepend_scheme", "first"},
+                             {"prepend_scheme", each ? "always" : "first"},
                              {"split", false}};
   } else {
     Json steps = Json::array();

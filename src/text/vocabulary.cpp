@@ -1,7 +1,5 @@
 #include "text/vocabulary.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "text/token_splits.h"
 #include "text/unicode.h"
@@ -20,7 +18,8 @@ bool has_inner_space(std::string_view token) {
 
 }  // namespace
 
-Vocabulary::Vocabulary(const TokenizerSpec& spec, std::string_view where) : spec_(spec) {
+Vocabulary::Vocabulary(const TokenizerSpec& spec, std::string_view where)
+    : spec_(spec), normal_(spec.tokens) {
   check_sizes(where);
   add_tokens(where);
   spec_.scores.empty() ? add_merges(where) : add_scored_merges(where);
@@ -45,7 +44,6 @@ void Vocabulary::check_sizes(std::string_view where) const {
 
 void Vocabulary::add_tokens(std::string_view where) {
   byte_ids_.fill(-1);
-  normal_.reserve(spec_.tokens.size());
   const bool characters = spec_.model == TokenizerModel::kSentencePiece;
   for (int32_t id = 0; static_cast<size_t>(id) < spec_.tokens.size(); ++id) {
     const std::string& bytes = token(id);
@@ -53,9 +51,9 @@ void Vocabulary::add_tokens(std::string_view where) {
     if (bytes.empty()) bad_input("{}: token {} is empty", where, id);
     if (kind == TokenKind::kByte) check_byte(id, where);
     if (kind != TokenKind::kNormal) continue;
-    const auto [other, is_new] = normal_.emplace(bytes, id);
-    if (!is_new) {
-      bad_input("{}: tokens {} and {} are both '{}'", where, other->second, id, printable(bytes));
+    const int32_t other = normal_.add(id);
+    if (other != id) {
+      bad_input("{}: tokens {} and {} are both '{}'", where, other, id, printable(bytes));
     }
     if (characters) {
       check_utf8(bytes, fmt::format("{}: token {}", where, id));
@@ -66,6 +64,10 @@ void Vocabulary::add_tokens(std::string_view where) {
   }
   for (size_t byte = 0; byte < 256; ++byte) {
     if (byte_ids_[byte] < 0) bad_input("{}: no token for the byte 0x{:02X}", where, byte);
+  }
+  for (size_t c = 0; c < 128; ++c) {
+    const int32_t id = normal_.find(std::string(1, static_cast<char>(c)));
+    ascii_ids_[c] = id >= 0 ? id : byte_ids_[c];
   }
 }
 
@@ -92,11 +94,11 @@ void Vocabulary::add_merges(std::string_view where) {
                 left, right);
     }
     joined.assign(token(left)).append(token(right));
-    const auto found = normal_.find(joined);
-    if (found == normal_.end()) {
+    const int32_t made = normal_.find(joined);
+    if (made < 0) {
       bad_input("{}: merge {} gives '{}', which is no token", where, rank, printable(joined));
     }
-    if (!merges_.add(left, right, {rank, found->second})) {
+    if (!merges_.add(left, right, {rank, made})) {
       bad_input("{}: merge {} ('{}' and '{}') occurs twice", where, rank, printable(token(left)),
                 printable(token(right)));
     }
@@ -121,10 +123,14 @@ std::vector<int32_t> Vocabulary::symbols_of(std::string_view word) const {
     const size_t bytes = characters ? character_at(word, i).bytes : 1;
     const std::string_view symbol = word.substr(i, bytes);
     i += bytes;
+    if (characters && bytes == 1) {
+      symbols.push_back(ascii_ids_[static_cast<uint8_t>(symbol[0])]);
+      continue;
+    }
     if (characters) {
-      const auto found = normal_.find(symbol == kSpaceSymbol ? " " : symbol);
-      if (found != normal_.end()) {
-        symbols.push_back(found->second);
+      const int32_t id = normal_.find(symbol == kSpaceSymbol ? " " : symbol);
+      if (id >= 0) {
+        symbols.push_back(id);
         continue;
       }
     }
@@ -136,9 +142,9 @@ std::vector<int32_t> Vocabulary::symbols_of(std::string_view word) const {
 void Vocabulary::encode(std::string_view word, WordMerger& merger,
                         std::vector<int32_t>& ids) const {
   if (spec_.ignore_merges) {
-    const auto found = normal_.find(word);
-    if (found != normal_.end()) {
-      ids.push_back(found->second);
+    const int32_t id = normal_.find(word);
+    if (id >= 0) {
+      ids.push_back(id);
       return;
     }
   }
@@ -148,8 +154,8 @@ void Vocabulary::encode(std::string_view word, WordMerger& merger,
 }
 
 int32_t Vocabulary::find(std::string_view bytes) const {
-  const auto found = normal_.find(bytes);
-  if (found != normal_.end()) return found->second;
+  const int32_t id = normal_.find(bytes);
+  if (id >= 0) return id;
   return bytes.size() == 1 ? byte_ids_[static_cast<uint8_t>(bytes[0])] : -1;
 }
 
@@ -161,8 +167,11 @@ bool Vocabulary::merges_reach(int32_t id, WordMerger& merger) const {
 
 bool Vocabulary::merges_reach_all() const {
   WordMerger merger(merges_);
-  return std::all_of(normal_.begin(), normal_.end(),
-                     [&](const auto& entry) { return merges_reach(entry.second, merger); });
+  for (int32_t id = 0; static_cast<size_t>(id) < spec_.tokens.size(); ++id) {
+    const bool normal = spec_.kinds[static_cast<size_t>(id)] == TokenKind::kNormal;
+    if (normal && !merges_reach(id, merger)) return false;
+  }
+  return true;
 }
 
 }  // namespace trit

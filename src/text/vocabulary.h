@@ -4,10 +4,10 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "text/bpe.h"
+#include "text/token_map.h"
 #include "text/tokenizer.h"
 
 namespace trit {
@@ -40,8 +40,9 @@ class Vocabulary {
 
   const TokenizerSpec& spec_;
   MergeTable merges_{0};
-  std::unordered_map<std::string_view, int32_t> normal_;  // keys point into spec_.tokens
+  TokenMap normal_;
   std::array<int32_t, 256> byte_ids_{};
+  std::array<int32_t, 128> ascii_ids_{};  // of characters: their token, else that of their byte
   bool crosses_spaces_ = false;
 };
 

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/byte_hash.h"
+
 namespace trit {
 
 // Direct-mapped; an entry fills one cache line. Vocabularies share it: `owner` tells them apart and is
@@ -30,26 +32,13 @@ class WordCache {
   };
 
  private:
-  static constexpr size_t kEntries =
-      1 << 15;  // 2 MiB, of which the common words stay in a core's own caches
-  static size_t slot(uint64_t owner, std::string_view word);
+  static constexpr size_t kEntries = 1 << 15;  // 2 MiB; common words stay in a core's own cache
   std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
 };
 
-inline size_t WordCache::slot(uint64_t owner, std::string_view word) {
-  uint64_t hash = owner;
-  for (size_t i = 0; i < word.size(); i += 8) {
-    uint64_t part = 0;
-    std::memcpy(&part, word.data() + i, std::min<size_t>(8, word.size() - i));
-    hash = (hash ^ part) * 0x9E3779B97F4A7C15u;
-    hash ^= hash >> 32;
-  }
-  return (hash ^ word.size()) % kEntries;
-}
-
 inline const WordCache::Entry* WordCache::find(uint64_t owner, std::string_view word) const {
   if (word.size() > sizeof(Entry::word)) return nullptr;
-  const Entry& entry = entries_[slot(owner, word)];
+  const Entry& entry = entries_[byte_hash(word, owner) % kEntries];
   const bool same = entry.owner == owner && entry.bytes == word.size() &&
                     std::memcmp(entry.word.data(), word.data(), word.size()) == 0;
   return same ? &entry : nullptr;
@@ -57,7 +46,7 @@ inline const WordCache::Entry* WordCache::find(uint64_t owner, std::string_view 
 
 inline void WordCache::store(uint64_t owner, std::string_view word, std::span<const int32_t> ids) {
   if (word.size() > sizeof(Entry::word) || ids.size() > Entry().id.size()) return;
-  Entry& entry = entries_[slot(owner, word)];
+  Entry& entry = entries_[byte_hash(word, owner) % kEntries];
   entry.owner = owner;
   entry.count = static_cast<uint8_t>(ids.size());
   entry.bytes = static_cast<uint8_t>(word.size());
