@@ -185,8 +185,9 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool parse_special
 void Tokenizer::append(int32_t id, bool skip_special, bool& at_start, std::string& bytes) const {
   std::string_view text = token_bytes(id);
   if (skip_special && is_special(id)) return;
-  const bool normal = spec().kinds[static_cast<size_t>(id)] == TokenKind::kNormal;
-  if (at_start && normal && spec().space_prefix != SpacePrefix::kNone && text.starts_with(' '))
+  const TokenKind kind = spec().kinds[static_cast<size_t>(id)];
+  const bool of_text = kind == TokenKind::kNormal || kind == TokenKind::kByte;
+  if (at_start && of_text && spec().space_prefix != SpacePrefix::kNone && text.starts_with(' '))
     text.remove_prefix(1);
   at_start = false;
   bytes += text;

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/test_folder.h"
@@ -90,6 +90,14 @@ TEST(SentencePieceModel, CutOrFlippedNeverCrashes) {
     } catch (const Error&) {  // an error is right, and so is a file that is still good
     }
   }
+}
+
+TEST(SentencePieceModel, ASpaceWithoutATokenComesBackToo) {
+  TokenizerSpec spec = Tokenizer::load(kTestData / "sentencepiece_style").spec();
+  *std::find(spec.tokens.begin() + 259, spec.tokens.end(), " ") = "qq";  // after the bytes
+  const Tokenizer tokenizer(spec, "test");
+  for (const char* text : {"x", " x", "", " "})
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
 }
 
 TEST(TiktokenModel, GarbledLinesAreErrors) {
