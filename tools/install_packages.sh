@@ -5,10 +5,11 @@ set -euo pipefail
 
 packages=(
   make cmake ninja-build pkg-config g++ libcli11-dev libfmt-dev nlohmann-json3-dev
-  libopenblas-pthread-dev libpcre2-dev libcurl4-openssl-dev libssl-dev
+  libopenblas-pthread-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev
   ca-certificates libzstd-dev zlib1g-dev
 )
-[[ ${1-} != --test ]] || packages+=(libgtest-dev clang-14 libclang-rt-14-dev clang-format-14 python3)
+[[ ${1-} != --test ]] ||
+  packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev clang-format-14 python3)
 
 if ! command -v dpkg-query >/dev/null; then
   echo "not a Debian system: these must be there by other means: ${packages[*]}" >&2

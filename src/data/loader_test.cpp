@@ -61,7 +61,7 @@ class LoaderTest : public testing::Test {
     }
     spec.kinds.assign(257, TokenKind::kNormal);
     spec.kinds[0] = TokenKind::kSpecial;
-    spec.pattern = "[^\\n]+";
+    spec.patterns = {"[^\\n]+"};
     spec.eos_id = 0;
     build_dataset({{root / "corpus.txt", {}}}, Tokenizer(spec, "bytes"), root / "dataset",
                   {.valid_fraction = 0, .tokens_per_shard = 17});

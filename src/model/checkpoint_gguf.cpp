@@ -318,7 +318,7 @@ bool check_tensors(const Path& path) {
 
 std::optional<Tokenizer> open_tokenizer(const Path& path) {
   if (std::filesystem::is_directory(path)) {
-    if (!std::filesystem::exists(path / "tokenizer.json")) return std::nullopt;
+    if (!has_tokenizer(path)) return std::nullopt;
     return Tokenizer::load(path);
   }
   const Gguf file = Gguf::open(path);

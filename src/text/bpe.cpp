@@ -1,6 +1,7 @@
 #include "text/bpe.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "base/error.h"
@@ -20,29 +21,25 @@ size_t at(int32_t position) { return static_cast<size_t>(position); }
 
 }  // namespace
 
-MergeTable::MergeTable(size_t count)
-    : keys_(std::bit_ceil(2 * count + 2), kEmpty), merges_(keys_.size()) {}
+MergeTable::MergeTable(size_t count) : slots_(std::bit_ceil(2 * count + 2), {kEmpty, {}}) {}
 
-size_t MergeTable::slot(uint64_t key) const {
-  const size_t mask = keys_.size() - 1;
+size_t MergeTable::slot_of(uint64_t key) const {
+  const size_t mask = slots_.size() - 1;
   size_t i = splitmix64(key) & mask;
-  while (keys_[i] != key && keys_[i] != kEmpty) i = (i + 1) & mask;
+  while (slots_[i].key != key && slots_[i].key != kEmpty) i = (i + 1) & mask;
   return i;
 }
 
 bool MergeTable::add(int32_t left, int32_t right, Merge merge) {
-  const uint64_t key = pair_key(left, right);
-  const size_t i = slot(key);
-  if (keys_[i] == key) return false;
-  keys_[i] = key;
-  merges_[i] = merge;
+  Slot& slot = slots_[slot_of(pair_key(left, right))];
+  if (slot.key != kEmpty) return false;
+  slot = {pair_key(left, right), merge};
   return true;
 }
 
 const Merge* MergeTable::find(int32_t left, int32_t right) const {
-  const uint64_t key = pair_key(left, right);
-  const size_t i = slot(key);
-  return keys_[i] == key ? &merges_[i] : nullptr;
+  const Slot& slot = slots_[slot_of(pair_key(left, right))];
+  return slot.key == kEmpty ? nullptr : &slot.merge;
 }
 
 void WordMerger::consider(const std::vector<int32_t>& symbols, int32_t left, int32_t right) {
@@ -65,8 +62,35 @@ void WordMerger::join(std::vector<int32_t>& symbols, const Candidate& pair) {
 }
 
 void WordMerger::merge(std::vector<int32_t>& symbols) {
+  if (symbols.size() < 2) return;
+  symbols.size() <= kShort ? merge_short(symbols) : merge_long(symbols);
+}
+
+void WordMerger::merge_short(std::vector<int32_t>& symbols) const {
+  std::array<Merge, kShort> pairs;  // [i]: of symbols i and i + 1
+  const auto pair_at = [&](size_t i) {
+    const Merge* merge = table_.find(symbols[i], symbols[i + 1]);
+    return merge == nullptr ? Merge{INT32_MAX, kGone} : *merge;
+  };
+  size_t count = symbols.size() - 1;  // of pairs
+  for (size_t i = 0; i < count; ++i) pairs[i] = pair_at(i);
+  while (count > 0) {
+    size_t best = 0;
+    for (size_t i = 1; i < count; ++i) {
+      if (pairs[i].rank < pairs[best].rank) best = i;
+    }
+    if (pairs[best].token == kGone) break;
+    symbols[best] = pairs[best].token;
+    symbols.erase(symbols.begin() + static_cast<ptrdiff_t>(best) + 1);
+    std::copy(pairs.begin() + best + 1, pairs.begin() + count, pairs.begin() + best);
+    --count;
+    if (best > 0) pairs[best - 1] = pair_at(best - 1);
+    if (best < count) pairs[best] = pair_at(best);
+  }
+}
+
+void WordMerger::merge_long(std::vector<int32_t>& symbols) {
   const auto count = static_cast<int32_t>(symbols.size());
-  if (count < 2) return;
   previous_.resize(symbols.size());
   next_.resize(symbols.size());
   heap_.clear();

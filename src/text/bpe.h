@@ -22,16 +22,20 @@ class MergeTable {
   const Merge* find(int32_t left, int32_t right) const;
 
  private:
-  size_t slot(uint64_t key) const;
-  std::vector<uint64_t> keys_;
-  std::vector<Merge> merges_;
+  struct Slot {
+    uint64_t key;
+    Merge merge;
+  };
+  size_t slot_of(uint64_t key) const;
+  std::vector<Slot> slots_;
 };
 
 // Merges one word after the other; keeps its memory between words. One per thread.
 class WordMerger {
  public:
   explicit WordMerger(const MergeTable& table) : table_(table) {}
-  // Merges the pair of lowest rank, the leftmost first, until none is left. O(n log n) for n symbols.
+  // Merges the pair of lowest rank, the leftmost first, until none is left. O(n log n) for n symbols;
+  // the few of an ordinary word are looked through again and again instead, which is faster.
   void merge(std::vector<int32_t>& symbols);
 
  private:
@@ -41,6 +45,9 @@ class WordMerger {
       return rank != other.rank ? rank > other.rank : position > other.position;
     }
   };
+  static constexpr size_t kShort = 32;
+  void merge_short(std::vector<int32_t>& symbols) const;
+  void merge_long(std::vector<int32_t>& symbols);
   void consider(const std::vector<int32_t>& symbols, int32_t left, int32_t right);
   void join(std::vector<int32_t>& symbols, const Candidate& pair);
 

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "base/rng.h"
+
 namespace trit {
 namespace {
 
@@ -40,6 +44,41 @@ TEST(WordMerger, RunsMergeFromTheLeft) {
   EXPECT_EQ(merged(table, {1, 1, 1}), (Symbols{2, 1}));
   table.add(2, 2, {1, 4});
   EXPECT_EQ(merged(table, {1, 1, 1, 1, 1, 1, 1}), (Symbols{4, 2, 1}));
+}
+
+// One merge after the other by its definition, for words below and above the length at which the
+// method changes.
+TEST(WordMerger, EqualsTheDefinition) {
+  Rng rng(5);
+  std::map<std::pair<int32_t, int32_t>, Merge> merges;
+  MergeTable table(60);
+  for (int32_t i = 0; i < 60; ++i) {
+    const auto left = static_cast<int32_t>(rng.below(12)),
+               right = static_cast<int32_t>(rng.below(12));
+    const Merge merge{i / 2, static_cast<int32_t>(rng.below(12))};  // ranks occur twice
+    if (table.add(left, right, merge)) merges[{left, right}] = merge;
+  }
+  const auto define = [&](Symbols symbols) {
+    while (true) {
+      const Merge* best = nullptr;
+      size_t place = 0;
+      for (size_t i = 0; i + 1 < symbols.size(); ++i) {
+        const auto found = merges.find({symbols[i], symbols[i + 1]});
+        if (found == merges.end() || (best != nullptr && found->second.rank >= best->rank))
+          continue;
+        best = &found->second;
+        place = i;
+      }
+      if (best == nullptr) return symbols;
+      symbols[place] = best->token;
+      symbols.erase(symbols.begin() + static_cast<ptrdiff_t>(place) + 1);
+    }
+  };
+  for (size_t i = 0; i < 3000; ++i) {
+    Symbols symbols(i % 70);
+    for (int32_t& symbol : symbols) symbol = static_cast<int32_t>(rng.below(12));
+    ASSERT_EQ(merged(table, symbols), define(symbols));
+  }
 }
 
 // 2^20 equal symbols and twenty levels of merges: minutes if it were quadratic.

@@ -68,7 +68,9 @@ class Matcher {
 
 }  // namespace
 
-Splitter::Splitter(std::string pattern, std::string_view where) : pattern_(std::move(pattern)) {
+Splitter::Splitter(std::string pattern, std::string_view where)
+    : pattern_(std::move(pattern)), scan_(find_word_scan(pattern_)) {
+  if (scan_ != nullptr) return;
   if (pattern_.size() > kMaxPatternBytes) {
     bad_input("{}: pre-tokenizer pattern has {} bytes, more than {}", where, pattern_.size(),
               kMaxPatternBytes);
@@ -91,8 +93,14 @@ Splitter::Splitter(std::string pattern, std::string_view where) : pattern_(std::
 
 void Splitter::split(std::string_view text,
                      const std::function<void(std::string_view)>& word) const {
-  thread_local Matcher matcher;
   size_t offset = 0;
+  while (scan_ != nullptr && offset < text.size()) {
+    const size_t end = scan_(text, offset);
+    word(text.substr(offset, end - offset));
+    offset = end;
+  }
+  if (scan_ != nullptr) return;
+  thread_local Matcher matcher;
   while (offset < text.size()) {
     const auto [begin, end] = matcher.next(static_cast<pcre2_code*>(code_.get()), text, offset);
     TRIT_CHECK(begin >= offset && end >= begin);  // PCRE2 refuses \K in a lookaround

@@ -1,121 +1,111 @@
 #include "text/tokenizer.h"
 
 #include <algorithm>
-#include <array>
-#include <unordered_map>
+#include <atomic>
 
 #include "base/error.h"
-#include "text/bpe.h"
+#include "text/added_tokens.h"
 #include "text/byte_level.h"
 #include "text/splitter.h"
+#include "text/token_splits.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
+#include "text/vocabulary.h"
+#include "text/word_cache.h"
 
 namespace trit {
 namespace {
 
-constexpr size_t kMaxVocab = size_t{1} << 24;
-constexpr size_t kMaxMerges = size_t{1} << 26;
+std::vector<Splitter> splitters_of(const TokenizerSpec& spec, std::string_view where) {
+  const bool byte_level = spec.model == TokenizerModel::kByteLevel;
+  if (spec.patterns.empty() == byte_level) {
+    bad_input("{}: {} patterns; byte-level BPE has some, SentencePiece none", where,
+              spec.patterns.size());
+  }
+  if (byte_level ? spec.space_prefix != SpacePrefix::kNone : spec.nfc) {
+    bad_input("{}: a space prefix is for SentencePiece, a normal form for byte-level BPE", where);
+  }
+  std::vector<Splitter> splitters;
+  for (const std::string& pattern : spec.patterns) splitters.emplace_back(pattern, where);
+  return splitters;
+}
 
-size_t at(int32_t id) { return static_cast<size_t>(id); }
+std::string with_space_symbols(std::string_view token) {
+  std::string spelled;
+  for (const char c : token) c == ' ' ? spelled += kSpaceSymbol : spelled += c;
+  return spelled;
+}
+
+// U+2581 is a space to SentencePiece; `copy` holds the text where it has to change.
+std::string_view with_plain_spaces(std::string_view text, std::string& copy) {
+  if (text.find(kSpaceSymbol) == text.npos) return text;
+  for (size_t i = 0; i < text.size();) {
+    const bool symbol = text.substr(i).starts_with(kSpaceSymbol);
+    copy += symbol ? ' ' : text[i];
+    i += symbol ? kSpaceSymbol.size() : 1;
+  }
+  return copy;
+}
+
+// The end of the spaces at `begin` and of what follows them up to the next space.
+size_t spaced_word_end(std::string_view text, size_t begin) {
+  const size_t word = text.find_first_not_of(' ', begin);
+  return std::min(text.find(' ', std::min(word, text.size())), text.size());
+}
 
 }  // namespace
 
 std::string token_spelling(const TokenizerSpec& spec, int32_t id) {
-  const std::string& token = spec.tokens[at(id)];
-  return spec.kinds[at(id)] == TokenKind::kNormal ? to_byte_level(token) : token;
+  const std::string& token = spec.tokens[static_cast<size_t>(id)];
+  switch (spec.kinds[static_cast<size_t>(id)]) {
+    case TokenKind::kNormal:
+      return spec.model == TokenizerModel::kByteLevel ? to_byte_level(token)
+                                                      : with_space_symbols(token);
+    case TokenKind::kByte:
+      return fmt::format("<0x{:02X}>", static_cast<uint8_t>(token[0]));
+    default:
+      return token;
+  }
 }
 
 struct Tokenizer::Tables {
   Tables(TokenizerSpec parts, std::string_view where);
 
-  void add_tokens(std::string_view where);
-  void add_merges(std::string_view where);
   void check_role(const char* role, int32_t id, std::string_view where) const;
-  const std::string& token(int32_t id) const { return spec.tokens[at(id)]; }
-  std::vector<int32_t> symbols_of(std::string_view word) const;
-  bool merges_reach(int32_t id, WordMerger& merger) const;
-  int32_t added_at(std::string_view text, bool parse_special) const;
-  void encode_words(std::string_view text, WordMerger& merger, std::vector<int32_t>& ids) const;
+  std::string_view token(int32_t id) const { return spec.tokens[static_cast<size_t>(id)]; }
+  // One encode(): its working memory and its result.
+  struct Run {
+    WordMerger merger;
+    WordCache& cache;
+    std::vector<int32_t> ids;
+  };
+  void encode_word(std::string_view word, Run& run) const;
+  void encode_split(std::string_view text, size_t level, Run& run) const;
+  void encode_spaced(std::string_view text, bool prefix, Run& run) const;
+  // Text between added tokens, the first or a later one.
+  void encode_stretch(std::string_view text, bool first, Run& run) const;
 
-  TokenizerSpec spec;
-  Splitter splitter;
-  MergeTable merges;
-  std::unordered_map<std::string_view, int32_t> normal;  // keys point into spec.tokens
-  std::array<std::vector<int32_t>, 256> added;           // by first byte, the longest first
-  std::array<int32_t, 256> byte_ids{};
-  std::vector<bool> whole;  // by id: a word equal to this normal token becomes it at once
+  const TokenizerSpec spec;
+  const std::vector<Splitter> splitters;
+  const Vocabulary vocabulary;
+  const AddedTokens added;
+  const uint64_t serial;  // names these tables in the caches of all threads
 };
 
 Tokenizer::Tables::Tables(TokenizerSpec parts, std::string_view where)
-    : spec(std::move(parts)), splitter(spec.pattern, where), merges(spec.merges.size()) {
-  if (spec.tokens.empty() || spec.tokens.size() > kMaxVocab || spec.merges.size() > kMaxMerges) {
-    bad_input("{}: {} tokens and {} merges; at least 1 and at most {} and {} are possible", where,
-              spec.tokens.size(), spec.merges.size(), kMaxVocab, kMaxMerges);
-  }
-  if (spec.kinds.size() != spec.tokens.size()) {
-    bad_input("{}: {} token kinds for {} tokens", where, spec.kinds.size(), spec.tokens.size());
-  }
-  add_tokens(where);
-  add_merges(where);
+    : spec(std::move(parts)),
+      splitters(splitters_of(spec, where)),
+      vocabulary(spec, where),
+      added(spec, where),
+      serial([] {
+        static std::atomic<uint64_t> last = 0;
+        return ++last;
+      }()) {
   check_role("bos", spec.bos_id, where);
   check_role("eos", spec.eos_id, where);
   check_role("pad", spec.pad_id, where);
+  check_role("unk", spec.unk_id, where);
   if (spec.add_bos && spec.bos_id < 0) bad_input("{}: add_bos is set, but there is no bos", where);
-  WordMerger merger(merges);
-  whole.resize(spec.tokens.size());
-  for (const auto& [bytes, id] : normal) {
-    whole[at(id)] = spec.ignore_merges || merges_reach(id, merger);
-  }
-}
-
-void Tokenizer::Tables::add_tokens(std::string_view where) {
-  std::unordered_map<std::string_view, int32_t> others;
-  normal.reserve(spec.tokens.size());
-  for (int32_t id = 0; at(id) < spec.tokens.size(); ++id) {
-    const std::string& bytes = token(id);
-    if (bytes.empty()) bad_input("{}: token {} is empty", where, id);
-    const bool is_normal = spec.kinds[at(id)] == TokenKind::kNormal;
-    const auto [other, is_new] = (is_normal ? normal : others).emplace(bytes, id);
-    if (!is_new) {
-      bad_input("{}: tokens {} and {} are both '{}'", where, other->second, id, printable(bytes));
-    }
-    if (!is_normal) {
-      check_utf8(bytes, fmt::format("{}: added token {}", where, id));
-      added[static_cast<uint8_t>(bytes[0])].push_back(id);
-    }
-  }
-  for (auto& ids : added) {
-    std::stable_sort(ids.begin(), ids.end(),
-                     [this](int32_t a, int32_t b) { return token(a).size() > token(b).size(); });
-  }
-  for (size_t byte = 0; byte < 256; ++byte) {
-    const auto found = normal.find(std::string(1, static_cast<char>(byte)));
-    if (found == normal.end()) bad_input("{}: no token for the byte 0x{:02X}", where, byte);
-    byte_ids[byte] = found->second;
-  }
-}
-
-void Tokenizer::Tables::add_merges(std::string_view where) {
-  const auto is_normal = [this](int32_t id) {
-    return id >= 0 && at(id) < spec.tokens.size() && spec.kinds[at(id)] == TokenKind::kNormal;
-  };
-  std::string joined;
-  for (int32_t rank = 0; at(rank) < spec.merges.size(); ++rank) {
-    const auto [left, right] = spec.merges[at(rank)];
-    if (!is_normal(left) || !is_normal(right)) {
-      bad_input("{}: merge {} is of {} and {}; both must be ids of normal tokens", where, rank,
-                left, right);
-    }
-    joined.assign(token(left)).append(token(right));
-    const auto found = normal.find(joined);
-    if (found == normal.end()) {
-      bad_input("{}: merge {} gives '{}', which is no token", where, rank, printable(joined));
-    }
-    if (!merges.add(left, right, {rank, found->second})) {
-      bad_input("{}: merge {} ('{}' and '{}') occurs twice", where, rank, printable(token(left)),
-                printable(token(right)));
-    }
-  }
 }
 
 void Tokenizer::Tables::check_role(const char* role, int32_t id, std::string_view where) const {
@@ -123,40 +113,53 @@ void Tokenizer::Tables::check_role(const char* role, int32_t id, std::string_vie
   bad_input("{}: {} id {} is out of range [0, {})", where, role, id, spec.tokens.size());
 }
 
-std::vector<int32_t> Tokenizer::Tables::symbols_of(std::string_view word) const {
-  std::vector<int32_t> symbols;
-  symbols.reserve(word.size());
-  for (const char byte : word) symbols.push_back(byte_ids[static_cast<uint8_t>(byte)]);
-  return symbols;
-}
-
-bool Tokenizer::Tables::merges_reach(int32_t id, WordMerger& merger) const {
-  std::vector<int32_t> symbols = symbols_of(token(id));
-  merger.merge(symbols);
-  return symbols.size() == 1 && symbols[0] == id;
-}
-
-// The longest added token at the beginning of `text`, or -1.
-int32_t Tokenizer::Tables::added_at(std::string_view text, bool parse_special) const {
-  for (const int32_t id : added[static_cast<uint8_t>(text[0])]) {
-    const bool cut = parse_special || spec.kinds[at(id)] == TokenKind::kAdded;
-    if (cut && text.starts_with(token(id))) return id;
+void Tokenizer::Tables::encode_word(std::string_view word, Run& run) const {
+  if (const WordCache::Entry* entry = run.cache.find(serial, word)) {
+    run.ids.insert(run.ids.end(), entry->ids().begin(), entry->ids().end());
+    return;
   }
-  return -1;
+  const size_t before = run.ids.size();
+  vocabulary.encode(word, run.merger, run.ids);
+  run.cache.store(serial, word, std::span(run.ids).subspan(before));
 }
 
-void Tokenizer::Tables::encode_words(std::string_view text, WordMerger& merger,
-                                     std::vector<int32_t>& ids) const {
-  splitter.split(text, [&](std::string_view word) {
-    const auto found = normal.find(word);
-    if (found != normal.end() && whole[at(found->second)]) {
-      ids.push_back(found->second);
-      return;
-    }
-    std::vector<int32_t> symbols = symbols_of(word);
-    merger.merge(symbols);
-    ids.insert(ids.end(), symbols.begin(), symbols.end());
+void Tokenizer::Tables::encode_split(std::string_view text, size_t level, Run& run) const {
+  splitters[level].split(text, [&](std::string_view word) {
+    level + 1 < splitters.size() ? encode_split(word, level + 1, run) : encode_word(word, run);
   });
+}
+
+void Tokenizer::Tables::encode_spaced(std::string_view text, bool prefix, Run& run) const {
+  std::string copy;
+  text = with_plain_spaces(text, copy);
+  const auto word_end = [&](size_t begin) {
+    return vocabulary.crosses_spaces() ? text.size() : spaced_word_end(text, begin);
+  };
+  size_t i = 0;
+  if (prefix) {
+    i = word_end(0);
+    encode_word(fmt::format(" {}", text.substr(0, i)), run);
+  }
+  while (i < text.size()) {
+    const size_t end = word_end(i);
+    encode_word(text.substr(i, end - i), run);
+    i = end;
+  }
+}
+
+void Tokenizer::Tables::encode_stretch(std::string_view text, bool first, Run& run) const {
+  if (text.empty()) return;
+  if (spec.model == TokenizerModel::kSentencePiece) {
+    const bool spaced = text.starts_with(' ') || text.starts_with(kSpaceSymbol);
+    const bool prefix = spec.space_prefix == SpacePrefix::kAlways ||
+                        (spec.space_prefix == SpacePrefix::kEach && !spaced) ||
+                        (spec.space_prefix == SpacePrefix::kStart && first && !spaced);
+    encode_spaced(text, prefix, run);
+  } else if (spec.nfc && !is_surely_nfc(text)) {
+    encode_split(to_nfc(text), 0, run);
+  } else {
+    encode_split(text, 0, run);
+  }
 }
 
 Tokenizer::Tokenizer(TokenizerSpec spec, std::string_view where)
@@ -167,68 +170,70 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool parse_special
     bad_input("text: {} bytes, more than {} at once", utf8.size(), kMaxTextBytes);
   }
   check_utf8(utf8, "text");
-  std::vector<int32_t> ids;
-  WordMerger merger(tables_->merges);
-  size_t begin = 0;
-  for (size_t i = 0; i < utf8.size();) {
-    const int32_t id = tables_->added_at(utf8.substr(i), parse_special);
-    if (id < 0) {
-      ++i;
-      continue;
-    }
-    tables_->encode_words(utf8.substr(begin, i - begin), merger, ids);
-    ids.push_back(id);
-    begin = i += tables_->token(id).size();
+  thread_local WordCache cache;
+  Tables::Run run{WordMerger(tables_->vocabulary.merges()), cache, {}};
+  run.ids.reserve(utf8.size() / 4 + 1);
+  for (size_t begin = 0; begin < utf8.size();) {
+    const AddedTokens::Match match = tables_->added.next(utf8, begin, parse_special);
+    tables_->encode_stretch(utf8.substr(begin, match.begin - begin), begin == 0, run);
+    if (match.id >= 0) run.ids.push_back(match.id);
+    begin = match.end;
   }
-  tables_->encode_words(utf8.substr(begin), merger, ids);
-  return ids;
+  return std::move(run.ids);
+}
+
+void Tokenizer::append(int32_t id, bool skip_special, bool& at_start, std::string& bytes) const {
+  std::string_view text = token_bytes(id);
+  if (skip_special && is_special(id)) return;
+  const TokenKind kind = spec().kinds[static_cast<size_t>(id)];
+  const bool of_text = kind == TokenKind::kNormal || kind == TokenKind::kByte;
+  if (at_start && of_text && spec().space_prefix != SpacePrefix::kNone && text.starts_with(' '))
+    text.remove_prefix(1);
+  at_start = false;
+  bytes += text;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string bytes;
-  for (const int32_t id : ids) {
-    if (!(skip_special && is_special(id))) bytes += token_bytes(id);
-  }
+  bool at_start = true;
+  for (const int32_t id : ids) append(id, skip_special, at_start, bytes);
+  if (valid_utf8_prefix(bytes) == bytes.size()) return bytes;
   return take_utf8(bytes, true);
 }
 
 int32_t Tokenizer::vocab_size() const { return static_cast<int32_t>(spec().tokens.size()); }
 
 std::optional<int32_t> Tokenizer::find(std::string_view token) const {
-  if (token.empty()) return std::nullopt;
-  for (const int32_t id : tables_->added[static_cast<uint8_t>(token[0])]) {
-    if (tables_->token(id) == token) return id;
-  }
-  const auto found = tables_->normal.find(token);
-  if (found == tables_->normal.end()) return std::nullopt;
-  return found->second;
+  const int32_t added = tables_->added.find(token);
+  const int32_t id = added >= 0 ? added : tables_->vocabulary.find(token);
+  if (id < 0) return std::nullopt;
+  return id;
 }
 
 const std::string& Tokenizer::token_bytes(int32_t id) const {
   if (id < 0 || id >= vocab_size()) {
     bad_input("token id {} is out of range [0, {})", id, vocab_size());
   }
-  return tables_->token(id);
+  return tables_->spec.tokens[static_cast<size_t>(id)];
 }
 
 bool Tokenizer::is_special(int32_t id) const {
-  return id >= 0 && id < vocab_size() && spec().kinds[at(id)] == TokenKind::kSpecial;
+  return id >= 0 && id < vocab_size() &&
+         spec().kinds[static_cast<size_t>(id)] == TokenKind::kSpecial;
 }
 
-bool Tokenizer::merges_reach_all_tokens() const {
-  WordMerger merger(tables_->merges);
-  return std::all_of(tables_->normal.begin(), tables_->normal.end(), [&](const auto& entry) {
-    return tables_->merges_reach(entry.second, merger);
-  });
-}
+bool Tokenizer::merges_reach_all_tokens() const { return tables_->vocabulary.merges_reach_all(); }
 
 const TokenizerSpec& Tokenizer::spec() const { return tables_->spec; }
 
 std::string StreamDecoder::push(int32_t id) {
-  if (!(skip_special_ && tokenizer_.is_special(id))) held_ += tokenizer_.token_bytes(id);
+  tokenizer_.append(id, skip_special_, at_start_, held_);
   return take_utf8(held_, false);
 }
 
-std::string StreamDecoder::flush() { return take_utf8(held_, true); }
+std::string StreamDecoder::flush() {
+  at_start_ = begins_text_;
+  return take_utf8(held_, true);
+}
 
 }  // namespace trit

@@ -6,29 +6,21 @@
 
 #include "base/error.h"
 #include "text/byte_level.h"
-#include "text/splitter.h"
+#include "text/gguf_pre_tokenizers.h"
+#include "text/token_splits.h"
+#include "text/tokenizer_model.h"
 
 namespace trit {
 namespace {
 
-// What a name under tokenizer.ggml.pre stands for. With "llama-bpe" readers of GGUF let a word that
-// is a token become it whatever the merges say, and add bos unless told otherwise.
-struct PreTokenizer {
-  std::string_view name;
-  std::string_view pattern;
-  bool like_llama3;
-};
-constexpr PreTokenizer kPreTokenizers[] = {
-    {"llama-bpe", kLlama3Pattern, true},
-    {"gpt-2", kGpt2Pattern, false},
-};
-
 // Values of tokenizer.ggml.token_type.
 enum TokenType : int32_t {
   kTypeNormal = 1,
+  kTypeUnknown = 2,
   kTypeControl = 3,
   kTypeUserDefined = 4,
-  kTypeUnused = 5
+  kTypeUnused = 5,
+  kTypeByte = 6,
 };
 
 constexpr const char* kModel = "tokenizer.ggml.model";
@@ -36,50 +28,99 @@ constexpr const char* kPre = "tokenizer.ggml.pre";
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
 constexpr const char* kTypes = "tokenizer.ggml.token_type";
 constexpr const char* kMerges = "tokenizer.ggml.merges";
+constexpr const char* kScores = "tokenizer.ggml.scores";
 constexpr const char* kBos = "tokenizer.ggml.bos_token_id";
 constexpr const char* kEos = "tokenizer.ggml.eos_token_id";
 constexpr const char* kPad = "tokenizer.ggml.padding_token_id";
+constexpr const char* kUnknown = "tokenizer.ggml.unknown_token_id";
 constexpr const char* kAddBos = "tokenizer.ggml.add_bos_token";
+constexpr const char* kSpacePrefix = "tokenizer.ggml.add_space_prefix";
+constexpr const char* kDropsBlanks = "tokenizer.ggml.remove_extra_whitespaces";
+
+// The published GGUF of BitNet b1.58 2B4T names no pre-tokenizer; its vocabulary is LLaMA-3's.
+constexpr size_t kLlama3Tokens = 128256;
+constexpr int32_t kLlama3Bos = 128000;
 
 const PreTokenizer& pre_tokenizer_for(const Tokenizer& tokenizer) {
   const TokenizerSpec& spec = tokenizer.spec();
   for (const PreTokenizer& pre : kPreTokenizers) {
-    if (spec.pattern != pre.pattern) continue;
+    if (spec.patterns != pre.patterns() || spec.nfc != pre.nfc) continue;
     if (spec.ignore_merges != pre.like_llama3 && !tokenizer.merges_reach_all_tokens()) {
       bad_input("tokenizer: ignore_merges is {}, which GGUF cannot say of a '{}' pattern",
                 spec.ignore_merges, pre.name);
     }
     return pre;
   }
-  bad_input("tokenizer: GGUF has no name for the pattern '{}'; it must be LLaMA-3's or GPT-2's",
-            printable(spec.pattern));
+  bad_input(
+      "tokenizer: GGUF has no name for the pattern '{}' {} NFC; it must be LLaMA-3's, "
+      "GPT-2's or Qwen2's",
+      printable(spec.patterns[0]), spec.nfc ? "with" : "without");
 }
 
-const PreTokenizer& pre_tokenizer_of(const Gguf& file, std::string_view where) {
-  const std::string& name = file.get_string(kPre);
+const PreTokenizer& pre_tokenizer_named(std::string_view name, std::string_view where) {
+  std::string_view between;
+  std::string names;
   for (const PreTokenizer& pre : kPreTokenizers) {
     if (pre.name == name) return pre;
+    names += fmt::format("{}{}", std::exchange(between, ", "), pre.name);
   }
-  bad_input("{}: {} is '{}'; supported are llama-bpe and gpt-2", where, kPre, printable(name));
+  bad_input("{}: {} is '{}'; supported are {}", where, kPre, printable(name), names);
 }
 
-int32_t type_of(TokenKind kind) {
-  if (kind == TokenKind::kNormal) return kTypeNormal;
-  return kind == TokenKind::kSpecial ? kTypeControl : kTypeUserDefined;
+const PreTokenizer& pre_tokenizer_of(const Gguf& file, const TokenizerSpec& spec,
+                                     std::string_view where) {
+  if (file.has(kPre)) return pre_tokenizer_named(file.get_string(kPre), where);
+  if (spec.tokens.size() == kLlama3Tokens && spec.bos_id == kLlama3Bos)
+    return pre_tokenizer_named("llama-bpe", where);
+  bad_input(
+      "{}: {} is missing, and {} tokens with bos {} are not LLaMA-3's ({} and {}): how text is "
+      "split cannot be told",
+      where, kPre, spec.tokens.size(), spec.bos_id, kLlama3Tokens, kLlama3Bos);
+}
+
+int32_t type_of(const TokenizerSpec& spec, int32_t id) {
+  switch (spec.kinds[static_cast<size_t>(id)]) {
+    case TokenKind::kNormal:
+      return kTypeNormal;
+    case TokenKind::kByte:
+      return kTypeByte;
+    case TokenKind::kAdded:
+      return kTypeUserDefined;
+    case TokenKind::kSpecial:
+      break;
+  }
+  return id == spec.unk_id ? kTypeUnknown : kTypeControl;
 }
 
 TokenKind kind_of(int64_t type, size_t id, std::string_view where) {
   switch (type) {
     case kTypeNormal:
       return TokenKind::kNormal;
+    case kTypeUnknown:
     case kTypeControl:
     case kTypeUnused:
       return TokenKind::kSpecial;
     case kTypeUserDefined:
       return TokenKind::kAdded;
     default:
-      bad_input("{}: {}[{}] is {}, expected 1, 3, 4 or 5", where, kTypes, id, type);
+      bad_input("{}: {}[{}] is {}, expected 1 ... 5", where, kTypes, id, type);
   }
+}
+
+void add_byte_level_token(TokenizerSpec& spec, const std::string& name, int64_t type,
+                          std::string_view where) {
+  const size_t id = spec.tokens.size();
+  spec.kinds.push_back(kind_of(type, id, where));
+  if (spec.kinds.back() != TokenKind::kNormal) {
+    spec.tokens.push_back(name);
+    return;
+  }
+  std::optional<std::string> bytes = from_byte_level(name);
+  if (!bytes) {
+    bad_input("{}: {}[{}] '{}' is not in the byte-level alphabet", where, kTokens, id,
+              printable(name));
+  }
+  spec.tokens.push_back(std::move(*bytes));
 }
 
 void read_tokens(const Gguf& file, std::string_view where, TokenizerSpec& spec) {
@@ -89,18 +130,9 @@ void read_tokens(const Gguf& file, std::string_view where, TokenizerSpec& spec) 
     bad_input("{}: {} has {} entries for {} tokens", where, kTypes, types.size(), names.size());
   }
   for (size_t id = 0; id < names.size(); ++id) {
-    const TokenKind kind = kind_of(types[id], id, where);
-    spec.kinds.push_back(kind);
-    if (kind != TokenKind::kNormal) {
-      spec.tokens.push_back(names[id]);
-      continue;
-    }
-    std::optional<std::string> bytes = from_byte_level(names[id]);
-    if (!bytes) {
-      bad_input("{}: {}[{}] '{}' is not in the byte-level alphabet", where, kTokens, id,
-                printable(names[id]));
-    }
-    spec.tokens.push_back(std::move(*bytes));
+    spec.model == TokenizerModel::kByteLevel
+        ? add_byte_level_token(spec, names[id], types[id], where)
+        : add_piece(spec, names[id], types[id], where);
   }
 }
 
@@ -127,48 +159,91 @@ int32_t read_id(const Gguf& file, const char* key, std::string_view where) {
   return static_cast<int32_t>(id);
 }
 
+void read_byte_level(const Gguf& file, std::string_view where, TokenizerSpec& spec) {
+  const PreTokenizer& pre = pre_tokenizer_of(file, spec, where);
+  spec.patterns = pre.patterns();
+  spec.nfc = pre.nfc;
+  spec.ignore_merges = pre.like_llama3;
+  read_merges(file, where, spec);
+  spec.add_bos = file.get_bool_or(kAddBos, pre.like_llama3 && spec.bos_id >= 0);
+}
+
+void read_sentencepiece(const Gguf& file, TokenizerSpec& spec) {
+  for (const double score : file.get_floats(kScores))
+    spec.scores.push_back(static_cast<float>(score));
+  spec.space_prefix =
+      file.get_bool_or(kSpacePrefix, true) ? SpacePrefix::kAlways : SpacePrefix::kNone;
+  spec.add_bos = file.get_bool_or(kAddBos, spec.bos_id >= 0);
+}
+
+void write_byte_level(GgufWriter& writer, const Tokenizer& tokenizer) {
+  const TokenizerSpec& spec = tokenizer.spec();
+  std::vector<std::string> merges;
+  for (const auto& [left, right] : spec.merges) {
+    merges.push_back(token_spelling(spec, left) + " " + token_spelling(spec, right));
+  }
+  writer.set(kPre, std::string(pre_tokenizer_for(tokenizer).name));
+  writer.set(kMerges, GgufArray(std::move(merges)));
+}
+
+void write_sentencepiece(GgufWriter& writer, const TokenizerSpec& spec) {
+  if (spec.space_prefix == SpacePrefix::kStart || spec.space_prefix == SpacePrefix::kEach) {
+    bad_input("tokenizer: GGUF cannot say that no space goes before spaces or after added tokens");
+  }
+  writer.set(kPre, std::string("default"));
+  writer.set(kScores,
+             GgufArray(spec.scores.empty() ? scores_of_merges(spec, "tokenizer") : spec.scores));
+  writer.set(kSpacePrefix, spec.space_prefix == SpacePrefix::kAlways);
+}
+
+void write_id(GgufWriter& writer, const char* key, int32_t id) {
+  if (id >= 0) writer.set(key, static_cast<uint32_t>(id));
+}
+
 }  // namespace
 
 void write_tokenizer(GgufWriter& writer, const Tokenizer& tokenizer) {
   const TokenizerSpec& spec = tokenizer.spec();
-  const PreTokenizer& pre = pre_tokenizer_for(tokenizer);
-  std::vector<std::string> tokens, merges;
+  for (const auto& [id, options] : spec.added_options) {
+    if (options == AddedTokenOptions()) continue;
+    bad_input("tokenizer: GGUF cannot say that token {} '{}' takes blanks with it or stands alone",
+              id, printable(spec.tokens[static_cast<size_t>(id)]));
+  }
+  std::vector<std::string> tokens;
   std::vector<int32_t> types;
   for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
     tokens.push_back(token_spelling(spec, id));
-    types.push_back(type_of(spec.kinds[static_cast<size_t>(id)]));
+    types.push_back(type_of(spec, id));
   }
-  for (const auto& [left, right] : spec.merges) {
-    merges.push_back(token_spelling(spec, left) + " " + token_spelling(spec, right));
-  }
-  writer.set(kModel, std::string("gpt2"));
-  writer.set(kPre, std::string(pre.name));
+  const bool byte_level = spec.model == TokenizerModel::kByteLevel;
+  writer.set(kModel, std::string(byte_level ? "gpt2" : "llama"));
   writer.set(kTokens, GgufArray(std::move(tokens)));
   writer.set(kTypes, GgufArray(std::move(types)));
-  writer.set(kMerges, GgufArray(std::move(merges)));
-  if (spec.bos_id >= 0) writer.set(kBos, static_cast<uint32_t>(spec.bos_id));
-  if (spec.eos_id >= 0) writer.set(kEos, static_cast<uint32_t>(spec.eos_id));
-  if (spec.pad_id >= 0) writer.set(kPad, static_cast<uint32_t>(spec.pad_id));
+  byte_level ? write_byte_level(writer, tokenizer) : write_sentencepiece(writer, spec);
+  write_id(writer, kBos, spec.bos_id);
+  write_id(writer, kEos, spec.eos_id);
+  write_id(writer, kPad, spec.pad_id);
+  write_id(writer, kUnknown, spec.unk_id);
   writer.set(kAddBos, spec.add_bos);
 }
 
 Tokenizer read_tokenizer(const Gguf& file) {
   const std::string where = file.path().string();
   const std::string& model = file.get_string(kModel);
-  if (model != "gpt2") {
-    bad_input("{}: {} is '{}'; supported is gpt2 (byte-level BPE)", where, kModel,
-              printable(model));
+  if (model != "gpt2" && model != "llama") {
+    bad_input("{}: {} is '{}'; supported are gpt2 (byte-level BPE) and llama (SentencePiece)",
+              where, kModel, printable(model));
   }
-  const PreTokenizer& pre = pre_tokenizer_of(file, where);
+  if (file.get_bool_or(kDropsBlanks, false))
+    bad_input("{}: {} is not supported", where, kDropsBlanks);
   TokenizerSpec spec;
-  spec.pattern = pre.pattern;
-  spec.ignore_merges = pre.like_llama3;
+  if (model == "llama") spec.model = TokenizerModel::kSentencePiece;
   read_tokens(file, where, spec);
-  read_merges(file, where, spec);
   spec.bos_id = read_id(file, kBos, where);
   spec.eos_id = read_id(file, kEos, where);
   spec.pad_id = read_id(file, kPad, where);
-  spec.add_bos = file.get_bool_or(kAddBos, pre.like_llama3 && spec.bos_id >= 0);
+  spec.unk_id = read_id(file, kUnknown, where);
+  model == "gpt2" ? read_byte_level(file, where, spec) : read_sentencepiece(file, spec);
   return Tokenizer(std::move(spec), where);
 }
 

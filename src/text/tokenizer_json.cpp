@@ -1,20 +1,17 @@
-// Tokenizer::load and Tokenizer::save: the tokenizer.json of Hugging Face's `tokenizers` and the
-// tokenizer_config.json of transformers.
+// Reading tokenizer.json: the model, its tokens, and what goes before a text.
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "text/byte_level.h"
-#include "text/splitter.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer_json.h"
+#include "text/tokenizer_json_parts.h"
+#include "text/tokenizer_model.h"
 
 namespace trit {
-namespace {
-
-constexpr size_t kMaxFileBytes = size_t{256} << 20;
 
 bool has(const Json& object, const char* key) {
   return object.contains(key) && !object.at(key).is_null();
@@ -43,6 +40,29 @@ void refuse(bool condition, std::string_view construct, std::string_view where) 
   if (condition) bad_input("{}: {} is not supported", where, construct);
 }
 
+SpelledToken token_of_spelling(TokenizerModel model, std::string_view spelling) {
+  if (model == TokenizerModel::kByteLevel)
+    return {from_byte_level(spelling).value_or(""), TokenKind::kNormal};
+  const int byte = byte_of_spelling(spelling);
+  if (byte >= 0) return {std::string(1, static_cast<char>(byte)), TokenKind::kByte};
+  return {without_space_symbols(spelling), TokenKind::kNormal};
+}
+
+void set_added_token(TokenizerSpec& spec, int32_t id, const Json& token, std::string_view where) {
+  const std::string content = json_string(token, "content", where);
+  if (content.empty()) bad_input("{}: an added token is empty", where);
+  const bool special = json_bool_or(token, "special", where, false);
+  spec.tokens[static_cast<size_t>(id)] = content;
+  spec.kinds[static_cast<size_t>(id)] = special ? TokenKind::kSpecial : TokenKind::kAdded;
+  const AddedTokenOptions options{json_bool_or(token, "single_word", where, false),
+                                  json_bool_or(token, "lstrip", where, false),
+                                  json_bool_or(token, "rstrip", where, false)};
+  spec.added_options.erase(id);
+  if (options != AddedTokenOptions()) spec.added_options.emplace(id, options);
+}
+
+namespace {
+
 // Reads one tokenizer.json into a TokenizerSpec.
 class SpecReader {
  public:
@@ -50,13 +70,12 @@ class SpecReader {
   TokenizerSpec read();
 
  private:
+  void check_model(const Json& model) const;
   void read_added();
   void read_vocab();
-  void place(int64_t id, std::string bytes, TokenKind kind, const std::string& name);
+  void read_unknown(const Json& model);
+  size_t free_place(int64_t id, const std::string& name) const;
   void read_merges();
-  void read_pre_tokenizer();
-  std::string split_pattern(const Json& split) const;
-  void check_byte_level(const Json& part, bool use_regex) const;
   void read_post_processor(const Json& part);
 
   const Json& root_;
@@ -67,65 +86,58 @@ class SpecReader {
 
 TokenizerSpec SpecReader::read() {
   if (!root_.is_object()) bad_input("{}: not a JSON object", where_);
-  refuse(has(root_, "normalizer"), "a normalizer", where_);
-  if (has(root_, "decoder")) {
-    const std::string decoder = type_of(root_.at("decoder"), where_);
-    refuse(decoder != "ByteLevel", fmt::format("decoder '{}'", printable(decoder)), where_);
-  }
   const Json& model = object_at(root_, "model", where_);
+  check_model(model);
+  if (json_bool_or(model, "byte_fallback", where_, false))
+    spec_.model = TokenizerModel::kSentencePiece;
+  spec_.ignore_merges = json_bool_or(model, "ignore_merges", where_, false);
+  read_text_steps(root_, spec_, where_);
+  read_added();
+  read_vocab();
+  read_unknown(model);
+  read_merges();
+  if (has(root_, "post_processor")) read_post_processor(root_.at("post_processor"));
+  return std::move(spec_);
+}
+
+void SpecReader::check_model(const Json& model) const {
   const std::string type = json_string_or(model, "type", where_, "BPE");
   refuse(type != "BPE", fmt::format("model type '{}' (only BPE)", printable(type)), where_);
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     refuse(!json_string_or(model, affix, where_, "").empty(), affix, where_);
   }
   refuse(json_number_or(model, "dropout", where_, 0) != 0, "dropout", where_);
-  refuse(json_bool_or(model, "byte_fallback", where_, false), "byte_fallback", where_);
-  spec_.ignore_merges = json_bool_or(model, "ignore_merges", where_, false);
-  read_added();
-  read_vocab();
-  read_merges();
-  read_pre_tokenizer();
-  if (has(root_, "post_processor")) read_post_processor(root_.at("post_processor"));
-  return std::move(spec_);
 }
 
-void SpecReader::place(int64_t id, std::string bytes, TokenKind kind, const std::string& name) {
+size_t SpecReader::free_place(int64_t id, const std::string& name) const {
   const auto size = static_cast<int64_t>(spec_.tokens.size());
   if (id < 0 || id >= size || !spec_.tokens[static_cast<size_t>(id)].empty()) {
     bad_input("{}: token '{}' has the id {}; ids must be 0 ... {}, each once", where_,
               printable(name), id, size - 1);
   }
-  spec_.tokens[static_cast<size_t>(id)] = std::move(bytes);
-  spec_.kinds[static_cast<size_t>(id)] = kind;
+  return static_cast<size_t>(id);
 }
 
 void SpecReader::read_added() {
-  if (has(root_, "added_tokens")) {
-    for (const Json& token : array_at(root_, "added_tokens", where_)) {
-      if (!token.is_object())
-        bad_input("{}: added_tokens holds something else than objects", where_);
-      const std::string content = json_string(token, "content", where_);
-      for (const char* option : {"single_word", "lstrip", "rstrip"}) {
-        refuse(json_bool_or(token, option, where_, false),
-               fmt::format("'{}' of added token '{}'", option, printable(content)), where_);
-      }
-      if (content.empty()) bad_input("{}: an added token is empty", where_);
-      const int64_t id = json_int(token, "id", where_, 0, INT32_MAX);
-      if (!added_.emplace(content, id).second) {
-        bad_input("{}: added token '{}' occurs twice", where_, printable(content));
-      }
-    }
-  }
+  const Json none = Json::array();
+  const Json& added = has(root_, "added_tokens") ? array_at(root_, "added_tokens", where_) : none;
   const Json& vocab = object_at(object_at(root_, "model", where_), "vocab", where_);
   size_t size = vocab.size();
-  for (const auto& [content, id] : added_) size += !vocab.contains(content);
+  for (const Json& token : added) {
+    if (!token.is_object()) bad_input("{}: added_tokens holds something else than objects", where_);
+    const std::string content = json_string(token, "content", where_);
+    const int64_t id = json_int(token, "id", where_, 0, INT32_MAX);
+    if (!added_.emplace(content, id).second) {
+      bad_input("{}: added token '{}' occurs twice", where_, printable(content));
+    }
+    size += !vocab.contains(content);
+  }
   spec_.tokens.resize(size);
   spec_.kinds.resize(size);
-  if (added_.empty()) return;
-  for (const Json& token : root_.at("added_tokens")) {
+  for (const Json& token : added) {
     const std::string content = json_string(token, "content", where_);
-    const bool special = json_bool_or(token, "special", where_, false);
-    place(added_.at(content), content, special ? TokenKind::kSpecial : TokenKind::kAdded, content);
+    const size_t id = free_place(added_.at(content), content);
+    set_added_token(spec_, static_cast<int32_t>(id), token, where_);
   }
 }
 
@@ -141,13 +153,29 @@ void SpecReader::read_vocab() {
       bad_input("{}: token '{}' has the id {} in vocab and {} in added_tokens", where_,
                 printable(name), id, added->second);
     }
-    std::optional<std::string> bytes = from_byte_level(name);
-    if (!bytes || bytes->empty()) {
+    SpelledToken token = token_of_spelling(spec_.model, name);
+    if (token.bytes.empty()) {
       bad_input("{}: token '{}' (id {}) is not in the byte-level alphabet", where_, printable(name),
                 id);
     }
-    place(id, std::move(*bytes), TokenKind::kNormal, name);
+    const size_t place = free_place(id, name);
+    spec_.tokens[place] = std::move(token.bytes);
+    spec_.kinds[place] = token.kind;
   }
+}
+
+// SentencePiece's unknown token stands for nothing, also when it is no added token.
+void SpecReader::read_unknown(const Json& model) {
+  if (spec_.model != TokenizerModel::kSentencePiece || !has(model, "unk_token")) return;
+  const std::string name = json_string(model, "unk_token", where_);
+  const Json& vocab = model.at("vocab");
+  const auto found = vocab.find(name);
+  if (found == vocab.end()) {
+    bad_input("{}: unk_token '{}' is not in vocab", where_, printable(name));
+  }
+  spec_.unk_id = found->get<int32_t>();
+  TokenKind& kind = spec_.kinds[static_cast<size_t>(spec_.unk_id)];
+  if (kind != TokenKind::kAdded) kind = TokenKind::kSpecial;
 }
 
 // A merge is "left right" or ["left", "right"].
@@ -179,40 +207,6 @@ void SpecReader::read_merges() {
   }
 }
 
-void SpecReader::check_byte_level(const Json& part, bool use_regex) const {
-  refuse(json_bool_or(part, "add_prefix_space", where_, true), "add_prefix_space", where_);
-  refuse(json_bool_or(part, "use_regex", where_, true) != use_regex,
-         use_regex ? "a ByteLevel pre-tokenizer without Split and without use_regex"
-                   : "a Split followed by ByteLevel with use_regex",
-         where_);
-}
-
-std::string SpecReader::split_pattern(const Json& split) const {
-  const Json& pattern = object_at(split, "pattern", where_);
-  refuse(!pattern.contains("Regex"), "a Split whose pattern is no Regex", where_);
-  const std::string behavior = json_string(split, "behavior", where_);
-  refuse(behavior != "Isolated", fmt::format("Split behavior '{}'", printable(behavior)), where_);
-  refuse(json_bool_or(split, "invert", where_, false), "an inverted Split", where_);
-  return json_string(pattern, "Regex", where_);
-}
-
-void SpecReader::read_pre_tokenizer() {
-  const Json& part = object_at(root_, "pre_tokenizer", where_);
-  const std::string type = type_of(part, where_);
-  if (type == "ByteLevel") {
-    check_byte_level(part, true);
-    spec_.pattern = kGpt2Pattern;
-    return;
-  }
-  refuse(type != "Sequence", fmt::format("pre_tokenizer '{}'", printable(type)), where_);
-  const Json& steps = array_at(part, "pretokenizers", where_);
-  refuse(steps.size() != 2 || type_of(steps[0], where_) != "Split" ||
-             type_of(steps[1], where_) != "ByteLevel",
-         "a pre_tokenizer Sequence other than Split, ByteLevel", where_);
-  spec_.pattern = split_pattern(steps[0]);
-  check_byte_level(steps[1], false);
-}
-
 // Only one question is asked of it: does a text start with a special token?
 void SpecReader::read_post_processor(const Json& part) {
   const std::string type = type_of(part, where_);
@@ -237,142 +231,11 @@ void SpecReader::read_post_processor(const Json& part) {
   spec_.add_bos = true;
 }
 
-// The id of the token that `config` names under `key`; `fallback` when it names none.
-int32_t role(const Json& config, const char* key, const TokenizerSpec& spec, std::string_view where,
-             int32_t fallback) {
-  if (!has(config, key)) return fallback;
-  const Json& value = config.at(key);
-  const std::string name =
-      value.is_object() ? json_string(value, "content", where) : json_string(config, key, where);
-  const std::optional<std::string> bytes = from_byte_level(name);
-  for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    const bool normal = spec.kinds[id] == TokenKind::kNormal;
-    if (normal ? spec.tokens[id] == bytes : spec.tokens[id] == name)
-      return static_cast<int32_t>(id);
-  }
-  bad_input("{}: {} '{}' is not in the vocabulary", where, key, printable(name));
-}
-
-void read_config(const Path& path, TokenizerSpec& spec) {
-  const std::string where = path.string();
-  const Json config = parse_json(read_text(path, kMaxFileBytes), where);
-  if (!config.is_object()) bad_input("{}: not a JSON object", where);
-  spec.bos_id = role(config, "bos_token", spec, where, spec.bos_id);
-  spec.eos_id = role(config, "eos_token", spec, where, -1);
-  spec.pad_id = role(config, "pad_token", spec, where, -1);
-  spec.add_bos = json_bool_or(config, "add_bos_token", where, spec.add_bos);
-}
-
-Json model_json(const TokenizerSpec& spec, std::string_view where) {
-  Json vocab = Json::object(), merges = Json::array();
-  for (int32_t id = 0; id < static_cast<int32_t>(spec.tokens.size()); ++id) {
-    if (!vocab.emplace(token_spelling(spec, id), id).second) {
-      bad_input("{}: two tokens are spelled '{}', which tokenizer.json cannot tell apart", where,
-                printable(token_spelling(spec, id)));
-    }
-  }
-  for (const auto& [left, right] : spec.merges) {
-    merges.push_back(token_spelling(spec, left) + " " + token_spelling(spec, right));
-  }
-  return {{"type", "BPE"},
-          {"dropout", nullptr},
-          {"unk_token", nullptr},
-          {"continuing_subword_prefix", nullptr},
-          {"end_of_word_suffix", nullptr},
-          {"fuse_unk", false},
-          {"byte_fallback", false},
-          {"ignore_merges", spec.ignore_merges},
-          {"vocab", std::move(vocab)},
-          {"merges", std::move(merges)}};
-}
-
-Json added_tokens_json(const TokenizerSpec& spec) {
-  Json tokens = Json::array();
-  for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    if (spec.kinds[id] == TokenKind::kNormal) continue;
-    tokens.push_back({{"id", id},
-                      {"content", spec.tokens[id]},
-                      {"single_word", false},
-                      {"lstrip", false},
-                      {"rstrip", false},
-                      {"normalized", false},
-                      {"special", spec.kinds[id] == TokenKind::kSpecial}});
-  }
-  return tokens;
-}
-
-Json byte_level_json(bool use_regex) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", false},
-          {"trim_offsets", true},
-          {"use_regex", use_regex}};
-}
-
-Json pre_tokenizer_json(const TokenizerSpec& spec) {
-  if (spec.pattern == kGpt2Pattern) return byte_level_json(true);
-  const Json split = {{"type", "Split"},
-                      {"pattern", {{"Regex", spec.pattern}}},
-                      {"behavior", "Isolated"},
-                      {"invert", false}};
-  return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, byte_level_json(false)})}};
-}
-
-Json post_processor_json(const TokenizerSpec& spec) {
-  if (!spec.add_bos) return byte_level_json(true);
-  const std::string bos = token_spelling(spec, spec.bos_id);
-  const auto special = [&](int type) {
-    return Json{{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
-  };
-  const auto sequence = [](const char* name, int type) {
-    return Json{{"Sequence", {{"id", name}, {"type_id", type}}}};
-  };
-  const Json entry = {
-      {"id", bos}, {"ids", Json::array({spec.bos_id})}, {"tokens", Json::array({bos})}};
-  const Json prefix = {
-      {"type", "TemplateProcessing"},
-      {"single", Json::array({special(0), sequence("A", 0)})},
-      {"pair", Json::array({special(0), sequence("A", 0), special(1), sequence("B", 1)})},
-      {"special_tokens", {{bos, entry}}}};
-  return {{"type", "Sequence"}, {"processors", Json::array({byte_level_json(true), prefix})}};
-}
-
-Json config_json(const TokenizerSpec& spec) {
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                 {"clean_up_tokenization_spaces", false},
-                 {"add_bos_token", spec.add_bos}};
-  const auto name = [&](const char* key, int32_t id) {
-    if (id >= 0) config[key] = token_spelling(spec, id);
-  };
-  name("bos_token", spec.bos_id);
-  name("eos_token", spec.eos_id);
-  name("pad_token", spec.pad_id);
-  return config;
-}
-
 }  // namespace
 
-Tokenizer Tokenizer::load(const Path& directory) {
-  const Path path = directory / "tokenizer.json", config = directory / "tokenizer_config.json";
-  const std::string where = path.string();
-  const Json root = parse_json(read_text(path, kMaxFileBytes), where);
-  TokenizerSpec spec = SpecReader(root, where).read();
-  if (std::filesystem::exists(config)) read_config(config, spec);
-  return Tokenizer(std::move(spec), where);
-}
-
-void Tokenizer::save(const Path& directory) const {
-  const Path path = directory / "tokenizer.json";
-  const Json root = {{"version", "1.0"},
-                     {"truncation", nullptr},
-                     {"padding", nullptr},
-                     {"added_tokens", added_tokens_json(spec())},
-                     {"normalizer", nullptr},
-                     {"pre_tokenizer", pre_tokenizer_json(spec())},
-                     {"post_processor", post_processor_json(spec())},
-                     {"decoder", byte_level_json(true)},
-                     {"model", model_json(spec(), path.string())}};
-  write_text(path, root.dump(1) + "\n");
-  write_text(directory / "tokenizer_config.json", config_json(spec()).dump(1) + "\n");
+TokenizerSpec parse_tokenizer_json(std::string_view json, std::string_view where) {
+  const Json root = parse_json(json, where);
+  return SpecReader(root, where).read();
 }
 
 }  // namespace trit

@@ -54,26 +54,31 @@ TEST_F(TokenizerJson, UnsupportedConstructsAreNamed) {
     const char* error;
   };
   const Case cases[] = {
-      {"/normalizer", {{"type", "NFC"}}, "a normalizer is not supported"},
+      {"/normalizer", {{"type", "NFKC"}}, "normalizer 'NFKC' is not supported"},
       {"/model/type", "Unigram", "model type 'Unigram' (only BPE) is not supported"},
-      {"/model/byte_fallback", true, "byte_fallback is not supported"},
+      {"/model/byte_fallback", true, "pre_tokenizer 'Sequence' is not supported"},
       {"/model/dropout", 0.1, "dropout is not supported"},
       {"/model/end_of_word_suffix", "</w>", "end_of_word_suffix is not supported"},
       {"/decoder", {{"type", "WordPiece"}}, "decoder 'WordPiece' is not supported"},
-      {"/added_tokens/0/lstrip", true, "'lstrip' of added token '<|endoftext|>' is not supported"},
       {"/pre_tokenizer", {{"type", "Metaspace"}}, "pre_tokenizer 'Metaspace' is not supported"},
       {"/pre_tokenizer/pretokenizers/0/behavior", "Removed",
        "Split behavior 'Removed' is not supported"},
       {"/pre_tokenizer/pretokenizers/0/invert", true, "an inverted Split is not supported"},
-      {"/pre_tokenizer/pretokenizers/0/pattern",
-       {{"String", " "}},
-       "a Split whose pattern is no Regex is not supported"},
-      {"/pre_tokenizer/pretokenizers/1/use_regex", true,
-       "a Split followed by ByteLevel with use_regex is not supported"},
+      {"/pre_tokenizer/pretokenizers/0/pattern", Json::object(),
+       "a Split whose pattern is neither Regex nor String is not supported"},
+      {"/pre_tokenizer/pretokenizers/2",
+       {{"type", "Digits"}},
+       "a pre_tokenizer after ByteLevel is not supported"},
+      {"/pre_tokenizer/pretokenizers/1",
+       {{"type", "Digits"}},
+       "a pre_tokenizer without ByteLevel is not supported"},
+      {"/pre_tokenizer",
+       {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}},
+       "a ByteLevel pre-tokenizer without Split and without use_regex is not supported"},
       {"/pre_tokenizer/pretokenizers/1/add_prefix_space", true,
        "add_prefix_space is not supported"},
-      {"/pre_tokenizer/pretokenizers/0/type", "Digits",
-       "a pre_tokenizer Sequence other than Split, ByteLevel is not supported"},
+      {"/pre_tokenizer/pretokenizers/0/type", "Whitespace",
+       "pre_tokenizer 'Whitespace' is not supported"},
       {"/post_processor",
        {{"type", "BertProcessing"}},
        "post_processor 'BertProcessing' is not supported"},
@@ -83,6 +88,67 @@ TEST_F(TokenizerJson, UnsupportedConstructsAreNamed) {
               c.error)
         << c.pointer;
   }
+}
+
+TEST_F(TokenizerJson, UnsupportedSpacesAreNamed) {
+  struct Case {
+    const char* pointer;
+    Json value;
+    const char* error;
+  };
+  const Json root =
+      parse_json(read_text(TRIT_SOURCE_DIR "/src/text/testdata/llama2_style/tokenizer.json"),
+                 "tokenizer.json");
+  const Case cases[] = {
+      {"/normalizer", nullptr, "'pre_tokenizer' is missing or no object"},
+      {"/normalizer/normalizers/0/prepend", "_", "Prepend of anything but U+2581 is not supported"},
+      {"/normalizer/normalizers/1/content", "_",
+       "Replace of anything but spaces by U+2581 is not supported"},
+      {"/normalizer/normalizers/1", {{"type", "NFC"}}, "normalizer 'NFC' is not supported"},
+      {"/normalizer/normalizers", Json::array(), "'pre_tokenizer' is missing or no object"},
+      {"/normalizer/normalizers/2",
+       {{"type", "Prepend"}},
+       "a normalizer after Replace is not supported"},
+      {"/pre_tokenizer",
+       {{"type", "Metaspace"}},
+       "a pre_tokenizer beside a normalizer of spaces is not supported"},
+      {"/decoder/type", "ByteLevel", "decoder 'ByteLevel' is not supported"},
+      {"/model/unk_token", "<none>", "unk_token '<none>' is not in vocab"},
+      {"/model/vocab/<0x41>", 4000,
+       "token '<0x41>' has the id 4000; ids must be 0 ... 400, each once"},
+  };
+  root_ = root;
+  config_ = Json::object();
+  for (const Case& c : cases) {
+    EXPECT_EQ(error_with([&](Json& r, Json&) { r[Json::json_pointer(c.pointer)] = c.value; }),
+              c.error)
+        << c.pointer;
+  }
+  EXPECT_EQ(error_with([](Json& r, Json&) {
+              r["normalizer"] = nullptr;
+              r["pre_tokenizer"] = {{"type", "Metaspace"}, {"prepend_scheme", "first"}};
+            }),
+            "a Metaspace that splits is not supported");
+}
+
+// What Metaspace gives in `tokenizers` 0.23.
+TEST_F(TokenizerJson, MetaspaceAlwaysPutsASpaceAfterAddedTokensToo) {
+  root_ = parse_json(read_text(TRIT_SOURCE_DIR "/src/text/testdata/metaspace_style/tokenizer.json"),
+                     "tokenizer.json");
+  config_ = Json::object();
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(load(root_, config_).encode("a<pad>b<pad> b", true), (Ids{273, 400, 338, 400, 270}));
+  root_["pre_tokenizer"]["prepend_scheme"] = "always";
+  const Tokenizer tokenizer = load(root_, config_);
+  EXPECT_EQ(tokenizer.encode("a<pad>b<pad> b", true), (Ids{273, 400, 270, 400, 270}));
+  tokenizer.save(directory_);
+  EXPECT_EQ(Tokenizer::load(directory_).spec().space_prefix, SpacePrefix::kEach);
+}
+
+TEST_F(TokenizerJson, AStringToSplitAtIsNoPattern) {
+  root_["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {{"String", "a.[b"}};
+  const Tokenizer tokenizer = load(root_, config_);
+  EXPECT_EQ(tokenizer.spec().patterns[0], "a\\.\\[b");
 }
 
 TEST_F(TokenizerJson, GarbledPartsAreErrors) {

@@ -221,7 +221,7 @@ Tokenizer train_bpe(const DocumentSource& source, const TrainBpeOptions& options
     }
   }
   TokenizerSpec spec = trainer.take_spec();
-  spec.pattern = options.pattern;
+  spec.patterns = {options.pattern};
   if (!options.special_tokens.empty()) {
     spec.bos_id = spec.eos_id = 0;
     spec.add_bos = true;
