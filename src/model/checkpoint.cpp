@@ -7,8 +7,8 @@
 #include "base/rng.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "model/kernel_check.h"
 #include "model/model_files.h"
-#include "model/self_test.h"
 #include "quant/packing.h"
 
 namespace trit {
@@ -60,7 +60,7 @@ Model Model::random(const Config& config, uint64_t seed) {
 
 Model Model::open(const Path& path) {
   Model model = std::filesystem::is_directory(path) ? open_hf_model(path) : open_gguf_model(path);
-  self_test(model.weights(), kernels::active(), kernels::active_isa());
+  check_kernels(model.weights(), kernels::active(), kernels::active_isa());
   return model;
 }
 

@@ -34,7 +34,7 @@ class Model {
   static Model random(const Config& config, uint64_t seed);
   // A GGUF file or a Hugging Face directory of a family that docs/formats.md lists. Throws Error that
   // names the file and what is wrong with it; never opens what it would not run correctly. The kernels
-  // are tried on some of the weights first (model/self_test.h).
+  // are tried on some of the weights first (model/kernel_check.h).
   static Model open(const Path& path);
   // A Hugging Face directory with full-precision weights in one of the forms that trit trains.
   static Model open_masters(const Path& directory);

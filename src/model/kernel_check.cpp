@@ -1,4 +1,4 @@
-#include "model/self_test.h"
+#include "model/kernel_check.h"
 
 #include <algorithm>
 #include <cstring>
@@ -78,14 +78,14 @@ void test_layer(const Linear& layer, std::string_view name, const kernels::Table
           : same_bits(float_product(layer, rows, chosen), float_product(layer, rows, scalar));
   if (same) return;
   failure(
-      "self-test: the {} kernels give other results than the scalar ones on {}; TRIT_ISA=scalar "
+      "kernel check: the {} kernels give other results than the scalar ones on {}; TRIT_ISA=scalar "
       "runs without them",
       kernels::to_string(isa), name);
 }
 
 }  // namespace
 
-void self_test(const Weights& weights, const kernels::Table& chosen, kernels::Isa isa) {
+void check_kernels(const Weights& weights, const kernels::Table& chosen, kernels::Isa isa) {
   const size_t last = weights.layers.size() - 1;
   for (const size_t l : {size_t{0}, last / 2, last}) {
     for (int p = 0; p < kProjections; ++p) {

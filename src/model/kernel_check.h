@@ -10,6 +10,6 @@ namespace trit {
 // activations, by `chosen` and by the scalar kernels, which are the specification. Throws Error (a failure
 // of the machine, exit code 1) naming the kernel's instruction set and the matrix when a bit differs.
 // Takes about a millisecond.
-void self_test(const Weights& weights, const kernels::Table& chosen, kernels::Isa isa);
+void check_kernels(const Weights& weights, const kernels::Table& chosen, kernels::Isa isa);
 
 }  // namespace trit

@@ -1,4 +1,4 @@
-#include "model/self_test.h"
+#include "model/kernel_check.h"
 
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ void broken_dense(const float* w, int64_t rows, int64_t K, const float* x, int64
 
 std::string failure_of(const Model& model, const kernels::Table& table) {
   try {
-    self_test(model.weights(), table, kernels::Isa::kAvx2);
+    check_kernels(model.weights(), table, kernels::Isa::kAvx2);
     return "none";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::kFailure);
@@ -32,12 +32,12 @@ std::string failure_of(const Model& model, const kernels::Table& table) {
   }
 }
 
-TEST(SelfTest, PassesEveryInstructionSetAndFindsOneWrongBit) {
+TEST(KernelCheck, PassesEveryInstructionSetAndFindsOneWrongBit) {
   Config config = preset("nano");
   config.vocabulary = 40;
   const Model model = Model::random(config, 1);
   for (const kernels::Isa isa : kernels::available())
-    EXPECT_NO_THROW(self_test(model.weights(), kernels::table(isa), isa));
+    EXPECT_NO_THROW(check_kernels(model.weights(), kernels::table(isa), isa));
 
   kernels::Table broken = kernels::table(kernels::Isa::kScalar);
   broken.ternary_gemm_i8 = broken_gemm;
