@@ -4,7 +4,7 @@ PROMPT ?= Once upon a time
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 300
 JOBS   := $(shell nproc)
-RUN    = build/release/trit run $(MODEL) "$(PROMPT)"
+RUN    = build/release/trit run $(MODEL) "$(PROMPT)" --repetition-penalty 1.1
 
 .PHONY: help packages test-packages build run test format asan tsan fuzz install clean
 

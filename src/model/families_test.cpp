@@ -127,8 +127,8 @@ TEST(Families, TheScaleIsReadTheWayItsClassMeansIt) {
     // Without trit's own words the class alone says it, as in the published files.
     edit_config(directory, [](Json& json) { json.erase("trit"); });
     EXPECT_EQ(logits_of(Model::open(directory)), logits_of(model));
-    edit_config(directory, [&](Json& json) {
-      json["quantization_config"]["linear_class"] = multiplies ? "bitlinear" : "autobitlinear";
+    edit_config(directory, [wrong = multiplies](Json& json) {
+      json["quantization_config"]["linear_class"] = wrong ? "bitlinear" : "autobitlinear";
     });
     EXPECT_GT(relative_distance(logits_of(Model::open(directory)), logits_of(model)), 0.01);
   }
