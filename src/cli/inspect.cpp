@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <variant>
 
@@ -15,6 +16,7 @@
 #include "formats/safetensors.h"
 #include "hub/resolve.h"
 #include "model/summary.h"
+#include "text/chat_template_file.h"
 
 namespace trit {
 namespace {
@@ -143,6 +145,7 @@ struct ModelFacts {
   std::vector<std::string> notes;
   std::string refusal;
   std::string tokenizer;
+  std::string chat_template;
   std::string checksum = "not looked at";
 };
 
@@ -156,6 +159,14 @@ std::string tokenizer_facts(const Path& path) {
   return fmt::format("{} tokens, bos {}, eos {}{}", tokenizer->vocab_size(),
                      token(tokenizer->bos_id()), token(tokenizer->eos_id()),
                      tokenizer->add_bos() ? ", bos is put first" : "");
+}
+
+std::string template_facts(const Path& path, std::vector<std::string>& notes) {
+  const std::optional<FoundChatTemplate> found = find_chat_template(path);
+  if (!found) return "none";
+  if (!found->note.empty()) notes.push_back(found->note);
+  const std::string& source = found->chat_template.source();
+  return fmt::format("{} lines, {} bytes", 1 + std::ranges::count(source, '\n'), source.size());
 }
 
 ModelFacts model_facts(const Path& path) {
@@ -172,6 +183,12 @@ ModelFacts model_facts(const Path& path) {
     if (facts.tokenizer == "none") facts.notes.push_back("there is no tokenizer with it");
   } catch (const Error& error) {
     facts.tokenizer = "unusable";
+    facts.notes.push_back(error.what());
+  }
+  try {
+    facts.chat_template = template_facts(path, facts.notes);
+  } catch (const Error& error) {
+    facts.chat_template = "unusable";
     facts.notes.push_back(error.what());
   }
   return facts;
@@ -194,6 +211,7 @@ OrderedJson to_json(const Path& path, const FileFacts& file, const ModelFacts& f
   }
   json["checksum"] = facts.checksum;
   json["tokenizer"] = facts.tokenizer;
+  json["chat_template"] = facts.chat_template;
   json["notes"] = facts.notes;
   json["matrices"] = OrderedJson::array();
   for (const MatrixSummary& m : facts.matrices) json["matrices"].push_back(to_json(m));
@@ -238,6 +256,7 @@ void print(const Path& path, const FileFacts& file, const ModelFacts& facts, boo
              human_bytes(static_cast<double>(file.bytes)));
   if (facts.model) print_model(facts);
   fmt::print("tokenizer  {}\n", facts.tokenizer);
+  fmt::print("template   {}\n", facts.chat_template);
   fmt::print("checksum   {}\n", facts.checksum);
   fmt::print("runs       {}\n", facts.model ? "yes" : fmt::format("no: {}", facts.refusal));
   for (const auto& [key, value] : file.metadata) fmt::print("  {} = {}\n", key, value);

@@ -93,6 +93,16 @@ const std::array kPublished = {
                                                  1000000.0f, 1e-6f, true}),
                                 true),
                    DType::kF16},
+    PublishedModel{"prism-ml/Ternary-Bonsai-4B", "Qwen3 4B, float activations",
+                   float_inputs(bitlinear_llama({2560, 9728, 36, 32, 8, 128, 151936, 40960,
+                                                 1000000.0f, 1e-6f, true}),
+                                true),
+                   DType::kF16},
+    PublishedModel{"prism-ml/Ternary-Bonsai-8B", "Qwen3 8B, float activations",
+                   float_inputs(bitlinear_llama({4096, 12288, 36, 32, 8, 128, 151936, 40960,
+                                                 1000000.0f, 1e-6f, false}),
+                                true),
+                   DType::kF16},
 };
 
 uint64_t seed_of(uint64_t seed, const TensorRow& row) {
