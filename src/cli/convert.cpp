@@ -31,6 +31,7 @@ Forms (--to):
   i2_s       GGUF for bitnet.cpp, 2 bits a weight
   hf-packed  Hugging Face directory, four trits a byte (the default without .gguf)
   hf-master  Hugging Face directory, bfloat16 weights that quantise to the same trits
+  hf-1bitllm the same under the names of 1bitLLM's reproductions
 No form loses a trit or a bit of a scale.
 )";
 

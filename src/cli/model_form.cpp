@@ -1,6 +1,7 @@
 #include "cli/model_form.h"
 
 #include <array>
+#include <optional>
 
 #include "base/error.h"
 
@@ -24,8 +25,17 @@ GgufForm gguf_form(std::string_view name) {
   for (const GgufForm form : kGgufForms) {
     if (to_string(form) == name) return form;
   }
-  bad_input("--to: '{}' is no form; it must be trit, tq1_0, tq2_0, i2_s, hf-packed or hf-master",
-            printable(name));
+  bad_input(
+      "--to: '{}' is no form; it must be trit, tq1_0, tq2_0, i2_s, hf-packed, hf-master or "
+      "hf-1bitllm",
+      printable(name));
+}
+
+std::optional<HfStored> hf_form(std::string_view name) {
+  if (name == "hf-packed") return HfStored::kPacked;
+  if (name == "hf-master") return HfStored::kMasters;
+  if (name == "hf-1bitllm") return HfStored::k1bitLLM;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -41,10 +51,9 @@ std::string write_model(const Path& out, const Model& model, const Tokenizer* to
   gguf.description = options.description;
   gguf.license = options.license;
   gguf.chat_template = chat_template;
-  if (form == "hf-packed" || form == "hf-master") {
+  if (const std::optional<HfStored> stored = hf_form(form)) {
     AtomicDirectory directory(out);
-    export_hf_model(directory.path(), model, tokenizer,
-                    form == "hf-packed" ? HfStored::kPacked : HfStored::kMasters);
+    export_hf_model(directory.path(), model, tokenizer, *stored);
     if (!chat_template.empty()) write_text(directory.path() / "chat_template.jinja", chat_template);
     directory.commit();
   } else {

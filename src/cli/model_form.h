@@ -15,7 +15,8 @@ struct FormOptions {
   template <class Visitor>
   void visit(Visitor&& v) {
     v("to", to,
-      "form: trit, tq1_0, tq2_0 or i2_s (GGUF), hf-packed or hf-master (directory); default: trit "
+      "form: trit, tq1_0, tq2_0 or i2_s (GGUF), hf-packed, hf-master or hf-1bitllm (directory); "
+      "default: trit "
       "for OUT.gguf, else hf-packed");
     v("embeddings", embeddings,
       "embedding table and head in GGUF: keep, f32, f16, bf16, q8_0 or q6_k");

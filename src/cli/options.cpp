@@ -15,6 +15,7 @@ void FlagVisitor::operator()(const std::string& name, T& field, const std::strin
 }
 
 template void FlagVisitor::operator()(const std::string&, bool&, const std::string&);
+template void FlagVisitor::operator()(const std::string&, int&, const std::string&);
 template void FlagVisitor::operator()(const std::string&, int64_t&, const std::string&);
 template void FlagVisitor::operator()(const std::string&, uint64_t&, const std::string&);
 template void FlagVisitor::operator()(const std::string&, double&, const std::string&);

@@ -26,6 +26,7 @@ class FlagVisitor {
 #define TRIT_FLAG(type) \
   extern template void FlagVisitor::operator()(const std::string&, type&, const std::string&)
 TRIT_FLAG(bool);
+TRIT_FLAG(int);
 TRIT_FLAG(int64_t);
 TRIT_FLAG(uint64_t);
 TRIT_FLAG(double);

@@ -93,6 +93,7 @@ enum class HfStored : uint8_t {
   kUnsaid,   // config.json does not say: uint8 tensors are packed, float ones are masters
   kMasters,  // full-precision weights, quantised by absmean at load
   kPacked,   // uint8, four trits a byte (quant/layouts.h), with a weight_scale beside it
+  k1bitLLM,  // kMasters under the names and marks of 1bitLLM's reproductions
 };
 // Writes any model but a binary one as transformers reads it: ternary weights packed, or as bfloat16 masters
 // that absmean turns into the same levels and scale; everything else as it is. Weights with float

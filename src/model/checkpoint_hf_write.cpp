@@ -85,6 +85,12 @@ class Exporter {
  public:
   Exporter(const Model& model, HfStored stored) : model_(model), stored_(stored) {
     const Config& c = model.config();
+    if (stored == HfStored::k1bitLLM &&
+        (c.weights != WeightKind::kTernary || c.inputs != InputKind::kInt8 ||
+         c.norms != NormForm::kSub || c.activation != Activation::kSilu || c.qk_norms)) {
+      bad_input("1bitLLM's form has ternary weights, sub norms and silu; this model has {}, {}, {}",
+                to_string(c.weights), to_string(c.norms), to_string(c.activation));
+    }
     if (c.weights == WeightKind::kBinary) {
       bad_input(
           "a Hugging Face directory in transformers' forms holds ternary weights, not binary");
@@ -104,15 +110,19 @@ class Exporter {
   }
 
  private:
+  std::string name_of(const TensorRow& row) const {
+    return stored_ == HfStored::k1bitLLM ? hf_name_of_1bitllm(row) : row.hf_name;
+  }
+
   void add_float(const TensorRow& row) {
     const StoredMatrix stored = stored_at(model_.weights(), row);
     if (row.role == TensorRole::kNorm) {
       const std::span values(static_cast<const float*>(stored.data),
                              static_cast<size_t>(row.count()));
       const DType type = least_type(values);
-      add_tensor(tensors_, row.hf_name, type, row.shape, [=] { return bytes_of(type, values); });
+      add_tensor(tensors_, name_of(row), type, row.shape, [=] { return bytes_of(type, values); });
     } else if (stored.layout == nullptr) {
-      add_tensor(tensors_, row.hf_name, stored.type, row.shape, {}, stored.data);
+      add_tensor(tensors_, name_of(row), stored.type, row.shape, {}, stored.data);
     } else {
       add_decoded(row, stored);
     }
@@ -120,7 +130,7 @@ class Exporter {
 
   // Blocks have no place in safetensors: as float32, which holds them exactly.
   void add_decoded(const TensorRow& row, const StoredMatrix& stored) {
-    add_tensor(tensors_, row.hf_name, DType::kF32, row.shape, [=] {
+    add_tensor(tensors_, name_of(row), DType::kF32, row.shape, [=] {
       Buffer<std::byte> bytes(static_cast<size_t>(row.count()) * sizeof(float));
       auto* values = reinterpret_cast<float*>(bytes.data());
       for (int64_t r = 0; r < row.shape[0]; ++r)
@@ -132,9 +142,9 @@ class Exporter {
   void add_projection(const TensorRow& row) {
     const Linear& layer = model_.weights().layers[static_cast<size_t>(row.layer)][row.projection];
     if (layer.input_kind == InputKind::kFloat) return add_levels(row, layer);
-    if (stored_ == HfStored::kMasters) return add_masters(row, layer);
+    if (stored_ != HfStored::kPacked) return add_masters(row, layer);
     const Shape shape = {hf_packed_rows(layer.outputs), layer.inputs};
-    add_tensor(tensors_, row.hf_name, DType::kU8, shape, [&layer, shape] {
+    add_tensor(tensors_, name_of(row), DType::kU8, shape, [&layer, shape] {
       Buffer<std::byte> bytes(static_cast<size_t>(element_count(shape)));
       hf_from_canonical(packed_bytes(layer), layer.outputs, layer.inputs,
                         {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()});
@@ -142,7 +152,7 @@ class Exporter {
     });
     const float scale = stored_scale(layer.scale, hf_scale(model_.config()));
     const DType type = least_type({&scale, 1});
-    add_tensor(tensors_, hf_scale_name(row.hf_name), type, {1}, [=] {
+    add_tensor(tensors_, hf_scale_name(name_of(row)), type, {1}, [=] {
       return bytes_of(type, {&scale, 1});
     });
   }
@@ -152,7 +162,7 @@ class Exporter {
   }
 
   void add_masters(const TensorRow& row, const Linear& layer) {
-    add_tensor(tensors_, row.hf_name, DType::kBF16, row.shape, [&layer] {
+    add_tensor(tensors_, name_of(row), DType::kBF16, row.shape, [&layer] {
       Buffer<std::byte> bytes(static_cast<size_t>(layer.outputs * layer.inputs) * 2);
       masters_of_levels(packed_bytes(layer), layer.outputs, layer.inputs, layer.scale,
                         reinterpret_cast<uint16_t*>(bytes.data()));
@@ -166,7 +176,7 @@ class Exporter {
                            static_cast<size_t>(layer.outputs * runs(layer.inputs)));
     const auto exact = [](float v) { return f16_to_f32(f32_to_f16(v)) == v; };
     const DType type = std::ranges::all_of(scales, exact) ? DType::kF16 : DType::kF32;
-    add_tensor(tensors_, row.hf_name, type, row.shape, [&layer, type] {
+    add_tensor(tensors_, name_of(row), type, row.shape, [&layer, type] {
       const int64_t K = layer.inputs;
       std::vector<float> values(static_cast<size_t>(layer.outputs * K));
       dequantize_trits(packed_bytes(layer), layer.outputs, K, 1.0f, values.data());

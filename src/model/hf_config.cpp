@@ -240,6 +240,13 @@ OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer, HfStored
   };
   if (tokenizer != nullptr && tokenizer->bos_id() >= 0) json["bos_token_id"] = tokenizer->bos_id();
   if (tokenizer != nullptr && tokenizer->eos_id() >= 0) json["eos_token_id"] = tokenizer->eos_id();
+  if (stored == HfStored::k1bitLLM) {
+    json["architectures"] = {"BitnetForCausalLM"};
+    json["model_type"] = "llama";
+    json["weight_bits"] = 1;
+    json["input_bits"] = 8;
+    return json;
+  }
   if (config.weights == WeightKind::kTernary && config.inputs == InputKind::kInt8) {
     const bool packed = stored == HfStored::kPacked;
     const bool divides = packed && hf_scale(config) == HfScale::kDivides;
@@ -276,8 +283,7 @@ HfModel read_hf_model(const Path& file) {
   return model;
 }
 
-std::string hf_name(const HfModel& model, const TensorRow& row) {
-  if (!model.names_of_1bitllm) return row.hf_name;
+std::string hf_name_of_1bitllm(const TensorRow& row) {
   std::string name = row.hf_name;
   for (const auto& [ours, theirs] :
        {std::pair{"attn_sub_norm", "inner_attn_ln"}, std::pair{"ffn_sub_norm", "ffn_layernorm"}}) {
@@ -285,6 +291,10 @@ std::string hf_name(const HfModel& model, const TensorRow& row) {
       name.replace(at, std::string_view(ours).size(), theirs);
   }
   return name;
+}
+
+std::string hf_name(const HfModel& model, const TensorRow& row) {
+  return model.names_of_1bitllm ? hf_name_of_1bitllm(row) : row.hf_name;
 }
 
 }  // namespace trit

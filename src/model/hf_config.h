@@ -29,12 +29,14 @@ struct HfModel {
 HfModel read_hf_model(const Path& file);
 // The name of a row's tensor in such a directory.
 std::string hf_name(const HfModel& model, const TensorRow& row);
+// The name under which 1bitLLM's reproductions have a row's tensor.
+std::string hf_name_of_1bitllm(const TensorRow& row);
 
 // The name of a packed weight's scale.
 inline std::string hf_scale_name(const std::string& weight) { return weight + "_scale"; }
 
-// config.json of a model whose ternary weights are stored as `stored` says (kMasters or kPacked): what
-// transformers reads, and the exact form in trit's words.
+// config.json of a model whose ternary weights are stored as `stored` says (not kUnsaid): what
+// transformers reads, and the exact form in trit's words; of k1bitLLM what its own code reads.
 OrderedJson hf_config(const Config& config, const Tokenizer* tokenizer, HfStored stored);
 // What weight_scale means in the class that hf_config() names for the model.
 HfScale hf_scale(const Config& config);
