@@ -168,20 +168,33 @@ Levels read_levels(const Source& source, const TensorRow& row, const Linear& lay
   return ordered;
 }
 
+// The scale of the blocks that make up columns [first, first + 128) of a row; blocks whose scale is 0 say
+// nothing. Smaller blocks than a run must agree in it.
+float scale_of_run(const Levels& levels, int64_t row, int64_t first, int64_t columns,
+                   std::string_view where) {
+  const int64_t per_row = levels.scales.size() == 1 ? 0 : columns / levels.block;
+  float scale = 0.0f;
+  for (int64_t c = first; c < std::min(first + kRun, columns); c += levels.block) {
+    const int64_t block = per_row == 0 ? 0 : row * per_row + c / levels.block;
+    const float one = levels.scales[static_cast<size_t>(block)];
+    if (scale == 0.0f) scale = one;
+    if (one != 0.0f && one != scale) {
+      bad_input(
+          "{}: row {} column {} begins a block of {} with another scale; trit runs one for {} "
+          "weights",
+          where, row, c, levels.block, kRun);
+    }
+  }
+  return scale;
+}
+
 // The scales by run of 128 that InputKind::kFloat wants.
 Buffer<float> scales_of_runs(const Levels& levels, const Linear& layer, std::string_view where) {
-  if (levels.block < kRun) {
-    bad_input("{} has a scale for every {} weights; trit runs one for {} or more", where,
-              levels.block, kRun);
-  }
   Buffer<float> scales(static_cast<size_t>(layer.outputs * runs(layer.inputs)));
-  const int64_t per_row = levels.scales.size() == 1 ? 0 : layer.inputs / levels.block;
   for (int64_t r = 0; r < layer.outputs; ++r) {
-    for (int64_t run = 0; run < runs(layer.inputs); ++run) {
-      const int64_t i = per_row == 0 ? 0 : r * per_row + run * kRun / levels.block;
+    for (int64_t run = 0; run < runs(layer.inputs); ++run)
       scales[static_cast<size_t>(r * runs(layer.inputs) + run)] =
-          levels.scales[static_cast<size_t>(i)];
-    }
+          scale_of_run(levels, r, run * kRun, layer.inputs, where);
   }
   return scales;
 }

@@ -13,6 +13,8 @@
 #include "formats/safetensors.h"
 #include "model/hf_config.h"
 #include "model/transformer.h"
+#include "quant/layouts.h"
+#include "quant/packing.h"
 
 namespace trit {
 namespace {
@@ -209,6 +211,69 @@ TEST(Families, FloatsThatAreLevelsTimesScales) {
                                               &TensorRow::hf_name);
     EXPECT_TRUE(std::ranges::equal(
         weights, model.masters().subspan(static_cast<size_t>(row.offset), weights.size())));
+  }
+}
+
+// Prism's and ggml's groups, and TQ blocks of a model with float activations, in architectures qwen3 and llama
+// (whose q and k rows, and so their scales, stand in another order).
+TEST(Families, GgufGroupsOfFloatActivations) {
+  for (const bool qwen3 : {true, false}) {
+    Config config = wide(WeightKind::kFloat, NormForm::kBlock, Activation::kSilu);
+    config.qk_norms = qwen3;
+    Model floats = random_model(config);
+    Rng rng(10);
+    for (const TensorRow& row : floats.table()) {
+      if (row.role != TensorRole::kProjection) continue;
+      for (int64_t i = 0; i < row.count(); ++i) {
+        const int64_t group = i / row.shape[1] * 5 + i % row.shape[1] / 256;
+        const float scale = f16_to_f32(f32_to_f16(0.02f + 0.001f * static_cast<float>(group % 11)));
+        floats.masters()[static_cast<size_t>(row.offset + i)] =
+            scale * static_cast<float>(static_cast<int>(rng.below(3)) - 1);
+      }
+    }
+    write_hf_model(fresh("groups"), floats, nullptr);
+    edit_config(test_folder() / "groups", [](Json& json) { json.erase("trit"); });
+    const Model model = Model::open(test_folder() / "groups");
+    ASSERT_EQ(model.config().inputs, InputKind::kFloat);
+    const std::vector<float> expected = logits_of(model);
+    GgufOptions options;
+    options.form = GgufForm::kTQ2_0;
+    write_gguf_model(test_folder() / "tq2_0.gguf", model, nullptr, options);
+    EXPECT_EQ(logits_of(Model::open(test_folder() / "tq2_0.gguf")), expected);
+
+    // The same file with its ternary tensors in other layouts, without trit's own key.
+    const Gguf file = Gguf::open(test_folder() / "tq2_0.gguf");
+    for (const auto& [type, layout] :
+         {std::pair{GgmlType::kPQ2_0, &kPQ2_0}, std::pair{GgmlType::kPTQ1_0, &kPTQ1_0},
+          std::pair{GgmlType::kQ2_0, &kQ2_0}}) {
+      GgufWriter writer;
+      for (const auto& [key, value] : file.metadata()) {
+        if (key != "trit.inputs") writer.set(key, value);
+      }
+      std::vector<std::vector<uint8_t>> memory;
+      memory.reserve(file.tensors().size());
+      for (const GgufTensor& t : file.tensors()) {
+        if (t.type != GgmlType::kTQ2_0) {
+          writer.add_tensor(t.name, t.type, t.shape, t.data);
+          continue;
+        }
+        const int64_t rows = t.shape[0], columns = t.shape[1];
+        const std::span bytes(reinterpret_cast<const uint8_t*>(t.data.data()), t.data.size());
+        std::vector<uint8_t> packed(static_cast<size_t>(rows * packed_row_bytes(columns)));
+        std::vector<float> scales(static_cast<size_t>(rows * columns / 256)), smaller;
+        to_canonical(kTQ2_0, bytes, rows, columns, packed, scales, "t");
+        for (const float scale : scales)
+          smaller.insert(smaller.end(), static_cast<size_t>(256 / layout->block), scale);
+        auto& out =
+            memory.emplace_back(static_cast<size_t>(layout_bytes(*layout, rows, columns, "t")));
+        from_canonical(*layout, packed, smaller, rows, columns, out, "t");
+        writer.add_tensor(t.name, type, t.shape, std::as_bytes(std::span(out)));
+      }
+      writer.write(test_folder() / "groups.gguf");
+      const Model opened = Model::open(test_folder() / "groups.gguf");
+      EXPECT_EQ(opened.config(), model.config());
+      EXPECT_EQ(logits_of(opened), expected) << to_string(type) << " " << qwen3;
+    }
   }
 }
 
