@@ -84,6 +84,15 @@ TEST_F(Cli, CompareTrainsBothAndPrintsThePapersTable) {
   }
 }
 
+// What transformers' BitNetForCausalLM generates greedily from the checkpoint that the model was made of.
+TEST_F(Cli, TheShippedModelIsWholeAndTellsItsStory) {
+  const Outcome outcome = trit({"run", TRIT_SOURCE_DIR "/models/tales-3m.gguf", "Once upon a time",
+                                "-n", "16", "--temperature", "0", "--check", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string text = parse_json(outcome.out, "trit run --json")["text"];
+  EXPECT_TRUE(text.starts_with(", there was a little girl named Lily. She was")) << text;
+}
+
 TEST_F(Cli, InspectSaysWhatAModelIs) {
   const Outcome outcome = trit({"inspect", "model.gguf", "--json", "--plot", "model.html"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
