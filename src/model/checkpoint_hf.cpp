@@ -203,6 +203,9 @@ Model Model::open_masters(const Path& directory) {
   const Safetensors file = Safetensors::open(directory);
   const Source source{directory, hf, file};
   refuse_strangers(file, hf, model.table(), directory);
+  // Before memory is taken by the config's numbers: the file must hold tensors of these shapes.
+  for (const TensorRow& row : model.table_)
+    require_shape(source, hf_name(hf, row), file.get(hf_name(hf, row)), row.shape);
   model.allocate_masters();
   for (const TensorRow& row : model.table_) {
     const std::string name = hf_name(hf, row);

@@ -173,6 +173,22 @@ TEST(HuggingFace, RefusesConfigsThatItWouldRunWrongly) {
   expect_refused(directory, "config.json");
 }
 
+// A config that asks for terabytes beside a small file: refused by shape, before memory is taken.
+TEST(HuggingFace, AbsurdShapesTakeNoMemory) {
+  const Path directory = written_hf(trained_like(Family::kBitNet), "absurd");
+  Json json = parse_json(read_text(directory / "config.json"), "config.json");
+  json["vocab_size"] = int64_t{1} << 24;
+  json["intermediate_size"] = int64_t{1} << 19;
+  write_text(directory / "config.json", json.dump());
+  expect_refused(directory, "shape");
+  try {
+    Model::open_masters(directory);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("shape"), std::string::npos) << error.what();
+  }
+}
+
 TEST(HuggingFace, RefusesTensorsThatDoNotFit) {
   const Model model = trained_like(Family::kBitNet);
   const auto written = [&](const std::function<void(std::vector<NamedTensor>&)>& change) {
