@@ -4,12 +4,44 @@
 #include <string>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
+
 #include "base/error.h"
 
 namespace trit::kernels {
 namespace {
 
-constexpr Isa kAll[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni};
+constexpr Isa kAll[] = {Isa::kScalar,     Isa::kAvx2,       Isa::kAvxVnni,
+                        Isa::kAvx512Vnni, Isa::kAvx512Vbmi, Isa::kAmx};
+
+#if defined(__x86_64__)
+// Features that __builtin_cpu_supports of g++ 12 or clang 14 does not know.
+uint32_t cpuid_7_1_eax() {
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 ? eax : 0;
+}
+uint32_t cpuid_7_0_edx() {
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 ? edx : 0;
+}
+
+// AMX works once the system has granted this process its large registers.
+bool amx_granted() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
+#endif
 
 bool machine_runs(Isa isa) {
 #if defined(__x86_64__)
@@ -18,10 +50,17 @@ bool machine_runs(Isa isa) {
       return true;
     case Isa::kAvx2:
       return __builtin_cpu_supports("avx2");
+    case Isa::kAvxVnni:
+      return machine_runs(Isa::kAvx2) && (cpuid_7_1_eax() >> 4 & 1) != 0;
     case Isa::kAvx512Vnni:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512vnni");
+    case Isa::kAvx512Vbmi:
+      return machine_runs(Isa::kAvx512Vnni) && __builtin_cpu_supports("avx512vbmi") &&
+             __builtin_cpu_supports("gfni");
+    case Isa::kAmx:  // AMX-TILE and AMX-INT8
+      return machine_runs(Isa::kAvx512Vbmi) && (cpuid_7_0_edx() >> 24 & 3) == 3 && amx_granted();
   }
   return false;
 #else
@@ -48,8 +87,14 @@ std::string_view to_string(Isa isa) {
       return "scalar";
     case Isa::kAvx2:
       return "avx2";
+    case Isa::kAvxVnni:
+      return "avxvnni";
     case Isa::kAvx512Vnni:
       return "avx512vnni";
+    case Isa::kAvx512Vbmi:
+      return "avx512vbmi";
+    case Isa::kAmx:
+      return "amx";
   }
   return "?";
 }
@@ -66,7 +111,8 @@ std::span<const Isa> available() {
 }
 
 const Table& table(Isa isa) {
-  static const Table tables[] = {scalar_table(), avx2_table(), avx512vnni_table()};
+  static const Table tables[] = {scalar_table(),     avx2_table(),       avxvnni_table(),
+                                 avx512vnni_table(), avx512vbmi_table(), amx_table()};
   return tables[static_cast<int>(isa)];
 }
 

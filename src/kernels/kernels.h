@@ -16,8 +16,16 @@
 
 namespace trit::kernels {
 
-enum class Isa : uint8_t { kScalar, kAvx2, kAvx512Vnni };
-std::string_view to_string(Isa isa);  // "scalar", "avx2", "avx512vnni"
+enum class Isa : uint8_t {
+  kScalar,
+  kAvx2,
+  kAvxVnni,     // AVX2 and vpdpbusd on 256 bits
+  kAvx512Vnni,  // AVX-512 F, BW, DQ, VL and VNNI
+  kAvx512Vbmi,  // the same and VBMI, GFNI: look-ups in 128 bytes
+  kAmx,         // the same and AMX int8: tiles of 16 x 16 sums
+};
+std::string_view to_string(
+    Isa isa);  // "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "amx"
 
 // Keys are cached in blocks of this many positions, transposed: [block][D][kKeyBlock].
 inline constexpr int64_t kKeyBlock = 16;
@@ -44,6 +52,24 @@ struct Table {
   // x_sum[t] = sum_k x[t][k], which takes the + 1 out again. y: [T, y_stride].
   void (*ternary_gemm_i8)(const uint8_t* w, int64_t rows, int64_t row_bytes, const int8_t* x,
                           const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride);
+
+  // The same product from tiles (quant/tiles.h), which the whole inference runs on. x: [T, x_stride], zero from K
+  // to the end of the last block; y: [T, y_stride] with room for all rows of the tiles.
+  //
+  // two_bit_gemm_i8: `tiles` tiles of 16 rows, `blocks` blocks of 16 inputs each.
+  void (*two_bit_gemm_i8)(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
+                          int64_t x_stride, const int32_t* x_sum, int64_t T, int32_t* y,
+                          int64_t y_stride);
+  // base3_gemm_i8: `tiles` tiles of 64 rows, `blocks` blocks of 5 inputs each (and the tile's tail). Products of up
+  // to base3_table_rows rows go through tables: then `tables` holds those of the T rows, T x blocks x
+  // base3_table_bytes, as base3_tables makes them of any run of blocks of one row (64-byte aligned). Otherwise
+  // it is null.
+  void (*base3_gemm_i8)(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
+                        int64_t x_stride, const int32_t* x_sum, const uint8_t* tables, int64_t T,
+                        int32_t* y, int64_t y_stride);
+  void (*base3_tables)(const int8_t* x, int64_t blocks,
+                       uint8_t* tables);  // null when there are none
+  int64_t base3_table_rows, base3_table_bytes;
 
   // y[t][r] = sum_j scale[r][j] sum_k level[r][k] x[t][k], k over the 128 inputs of run j; the packing as
   // above, scales: [rows, row_bytes / 32], x: [T, 4 row_bytes] float32, zero past K. The bits of y do
@@ -117,6 +143,9 @@ const Table& active();
 // Rows as each file of cpu/ gives them.
 Table scalar_table();
 Table avx2_table();
+Table avxvnni_table();
 Table avx512vnni_table();
+Table avx512vbmi_table();
+Table amx_table();
 
 }  // namespace trit::kernels

@@ -2,14 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "base/dtype.h"
 #include "base/rng.h"
+#include "base/tensor.h"
+#include "quant/packing.h"
+#include "quant/tiles.h"
 
 namespace trit::kernels {
 namespace {
@@ -102,6 +107,119 @@ TEST(TernaryGemm, ExtremeActivations) {
       table(isa).ternary_gemm_i8(c.w.data(), 4, c.row_bytes, c.x.data(), c.sums.data(), 1, y.data(),
                                  4);
       EXPECT_EQ(y, std::vector<int32_t>(4, value * 40 * 128)) << to_string(isa);
+    }
+  }
+}
+
+// A product from tiles: levels and activations at random, or the extremes that `fill` gives for both.
+struct TileCase {
+  TileCase(TileForm f, int64_t r, int64_t k, int64_t t, std::optional<int8_t> level = {},
+           std::optional<int8_t> activation = {})
+      : form(f), rows(r), columns(k), T(t), x_stride(activation_stride(k)) {
+    Rng rng(static_cast<uint64_t>(rows * 10000 + columns));
+    levels.resize(static_cast<size_t>(rows * columns));
+    for (auto& v : levels)
+      v = level.value_or(static_cast<int8_t>(static_cast<int>(rng.below(3)) - 1));
+    x.resize(static_cast<size_t>(T * x_stride));
+    sums.resize(static_cast<size_t>(T));
+    for (int64_t i = 0; i < T * columns; ++i) {
+      auto& v = x[static_cast<size_t>(i / columns * x_stride + i % columns)];
+      v = activation.value_or(static_cast<int8_t>(static_cast<int>(rng.below(256)) - 128));
+      sums[static_cast<size_t>(i / columns)] += v;
+    }
+    std::vector<uint8_t> packed(static_cast<size_t>(rows * packed_row_bytes(columns)));
+    pack_trits(levels, rows, columns, packed);
+    tiles = Buffer<uint8_t>(static_cast<size_t>(tiled_bytes(form, rows, columns)));
+    tile_trits(form, packed, rows, columns, 0, {tiles.data(), tiles.size()});
+  }
+
+  std::vector<int32_t> by_definition() const {
+    std::vector<int32_t> y;
+    for (int64_t t = 0; t < T; ++t) {
+      for (int64_t r = 0; r < rows; ++r) {
+        int64_t dot = 0;
+        for (int64_t k = 0; k < columns; ++k)
+          dot += levels[static_cast<size_t>(r * columns + k)] *
+                 x[static_cast<size_t>(t * x_stride + k)];
+        y.push_back(static_cast<int32_t>(dot));
+      }
+    }
+    return y;
+  }
+
+  std::vector<int32_t> run(const Table& kernel) const {
+    const int64_t count = row_tiles(form, rows), blocks = tile_blocks(form, columns);
+    const int64_t y_stride = count * tile_rows(form) + 3;
+    std::vector<int32_t> out(static_cast<size_t>(T * y_stride), -1), y;
+    if (form == TileForm::kTwoBit) {
+      kernel.two_bit_gemm_i8(tiles.data(), count, blocks, x.data(), x_stride, sums.data(), T,
+                             out.data(), y_stride);
+    } else {
+      const int64_t bytes = T <= kernel.base3_table_rows ? blocks * kernel.base3_table_bytes : 0;
+      Buffer<uint8_t> tables(static_cast<size_t>(T * bytes));
+      for (int64_t t = 0; t < T && bytes > 0; ++t) {  // in two pieces, as threads would
+        const int64_t first = blocks / 3;
+        const int8_t* row = x.data() + t * x_stride;
+        kernel.base3_tables(row, first, tables.data() + t * bytes);
+        kernel.base3_tables(row + 5 * first, blocks - first,
+                            tables.data() + t * bytes + first * kernel.base3_table_bytes);
+      }
+      kernel.base3_gemm_i8(tiles.data(), count, blocks, x.data(), x_stride, sums.data(),
+                           bytes > 0 ? tables.data() : nullptr, T, out.data(), y_stride);
+    }
+    for (int64_t t = 0; t < T; ++t) {
+      const auto row = out.begin() + t * y_stride;
+      y.insert(y.end(), row, row + rows);
+      EXPECT_TRUE(std::all_of(row + y_stride - 3, row + y_stride, [](int v) { return v == -1; }));
+    }
+    return y;
+  }
+
+  TileForm form;
+  int64_t rows, columns, T, x_stride;
+  std::vector<int8_t> levels, x;
+  std::vector<int32_t> sums;
+  Buffer<uint8_t> tiles;
+};
+
+void expect_exact_everywhere(const TileCase& c) {
+  const std::vector<int32_t> expected = c.by_definition();
+  for (const Isa isa : available()) {
+    EXPECT_EQ(c.run(table(isa)), expected) << to_string(isa) << ' ' << trit::to_string(c.form)
+                                           << ' ' << c.rows << " x " << c.columns << ", T " << c.T;
+  }
+}
+
+TEST(TileGemm, EqualsTheSumOfLevelsTimesActivationsOnEveryInstructionSet) {
+  for (const TileForm form : {TileForm::kTwoBit, TileForm::kBase3}) {
+    for (const int64_t rows : {1, 16, 40, 64, 130, 257}) {
+      for (const int64_t columns : {1, 16, 100, 320, 1000}) {
+        for (const int64_t T : {1, 2, 3, 4, 7, 8, 13, 16, 33}) {
+          expect_exact_everywhere({form, rows, columns, T});
+        }
+      }
+    }
+  }
+}
+
+TEST(TileGemm, WideAndLong) {
+  for (const TileForm form : {TileForm::kTwoBit, TileForm::kBase3}) {
+    expect_exact_everywhere({form, 96, 9000, 1});
+    expect_exact_everywhere({form, 64, 4100, 37});
+    expect_exact_everywhere({form, 70, 530, 130});
+  }
+}
+
+// The largest sums that can occur must not overflow any kernel's narrow lanes.
+TEST(TileGemm, ExtremeActivationsAndLevels) {
+  for (const TileForm form : {TileForm::kTwoBit, TileForm::kBase3}) {
+    for (const int level : {-1, 0, 1}) {
+      for (const int activation : {-128, 127}) {
+        for (const int64_t T : {1, 2, 9}) {
+          expect_exact_everywhere(
+              {form, 64, 3000, T, static_cast<int8_t>(level), static_cast<int8_t>(activation)});
+        }
+      }
     }
   }
 }

@@ -26,11 +26,48 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
   }
 }
 
+void two_bit_gemm_i8(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
+                     int64_t x_stride, const int32_t* x_sum, int64_t T, int32_t* y,
+                     int64_t y_stride) {
+  for (int64_t row = 0; row < 16 * tiles; ++row) {
+    const uint8_t* lane = w + row / 16 * blocks * 64 + row % 16 * 4;
+    for (int64_t t = 0; t < T; ++t) {
+      int32_t dot = 0;
+      for (int64_t k = 0; k < 16 * blocks; ++k) {
+        const int code = lane[k / 16 * 64 + k % 4] >> (k % 16 / 4 * 2) & 3;
+        dot += code * x[t * x_stride + k];
+      }
+      y[t * y_stride + row] = dot - x_sum[t];
+    }
+  }
+}
+
+void base3_gemm_i8(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
+                   int64_t x_stride, const int32_t*, const uint8_t*, int64_t T, int32_t* y,
+                   int64_t y_stride) {
+  for (int64_t row = 0; row < 64 * tiles; ++row) {
+    const uint8_t* column = w + row / 64 * (blocks * 64 + 128) + row % 64;
+    for (int64_t t = 0; t < T; ++t) {
+      int32_t dot = 0;
+      for (int64_t block = 0; block < blocks; ++block) {
+        const int8_t* five = x + t * x_stride + block * 5;
+        const int byte = column[block * 64];
+        // 0 to 242: the digits of its base-3 form are the levels + 1.
+        int value = byte < 128 ? 121 + byte : 121 - (byte - 128);
+        for (int i = 0; i < 5; ++i, value /= 3) dot += (value % 3 - 1) * five[i];
+      }
+      y[t * y_stride + row] = dot;
+    }
+  }
+}
+
 }  // namespace
 
 Table scalar_table() {
   Table table = float_rows();
   table.ternary_gemm_i8 = ternary_gemm_i8;
+  table.two_bit_gemm_i8 = two_bit_gemm_i8;
+  table.base3_gemm_i8 = base3_gemm_i8;
   return table;
 }
 
