@@ -234,7 +234,7 @@ void run(const Options& options) {
   const OrderedJson variables = variables_of(options);
   const Path path = resolve_model(options.model);
   const ChatTemplate chat_template = template_for(options, path);
-  const Model model = Model::open(path);
+  const Model model = Model::open_to_run(path);
   Conversation conversation(model.weights(), tokenizer_of(model, path), chat_template,
                             {options.context, variables});
   conversation.set_system(options.system);

@@ -102,7 +102,7 @@ void run(const Options& options) {
   const Path path = resolve_model(options.model);
   if (options.check && !check_tensors(path))
     bad_input("--check: {} has no checksum", options.model);
-  const Model model = Model::open(path);
+  const Model model = Model::open_to_run(path);
   const Tokenizer tokenizer = tokenizer_of(model, path);
   const std::string prompt = prompt_or_input(options);
   std::vector<int32_t> tokens;
