@@ -19,11 +19,12 @@ void Model::arrange() {
     int64_t offset;
   };
   std::vector<Matrix> matrices;
+  const int64_t packed_bytes = stored_linear_bytes();
   int64_t total = 0;
   for (size_t i = 0; i < table_.size(); ++i) {
     if (!is_packed(config(), table_[i]) || config().inputs != InputKind::kInt8) continue;
     Linear& linear = weights_.layers[static_cast<size_t>(table_[i].layer)][table_[i].projection];
-    linear.tile_form = choose_tile_form(linear.outputs, linear.inputs);
+    linear.tile_form = choose_tile_form(linear.inputs, packed_bytes);
     matrices.push_back({&linear, i, total});
     total += (tiled_bytes(linear.tile_form, linear.outputs, linear.inputs) + kAlign - 1) / kAlign *
              kAlign;
