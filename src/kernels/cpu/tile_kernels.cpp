@@ -1,0 +1,79 @@
+#include "kernels/cpu/tile_kernels.h"
+
+namespace trit::kernels {
+namespace {
+
+constexpr int64_t kFewRows = 3;
+
+// What serves an instruction set.
+struct TileKernels {
+  TwoBitKernel *two_bit_few, *two_bit_many;
+  Base3Kernel *base3_few, *base3_many;
+  Base3Kernel* base3_look_up;  // from tables, up to table_rows rows of activations; or null
+  void (*base3_tables)(const int8_t* x, int64_t blocks, uint8_t* tables);
+  int64_t table_rows, table_bytes;
+};
+
+#if defined(__x86_64__)
+constexpr TileKernels kAvx2 = {two_bit_gemm_scalar,
+                               two_bit_gemm_scalar,
+                               base3_gemm_scalar,
+                               base3_gemm_scalar,
+                               nullptr,
+                               nullptr,
+                               0,
+                               0};
+constexpr TileKernels kAvxVnni = kAvx2;
+constexpr TileKernels kAvx512Vnni = kAvx2;
+constexpr TileKernels kAvx512Vbmi = kAvx512Vnni;
+constexpr TileKernels kAmx = kAvx512Vbmi;
+#endif
+
+template <const TileKernels& kernels>
+void two_bit(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x, int64_t x_stride,
+             const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
+  (T <= kFewRows ? kernels.two_bit_few : kernels.two_bit_many)(w, tiles, blocks, x, x_stride, x_sum,
+                                                               T, y, y_stride);
+}
+
+template <const TileKernels& kernels>
+void base3(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x, int64_t x_stride,
+           const int32_t* x_sum, const uint8_t* tables, int64_t T, int32_t* y, int64_t y_stride) {
+  (tables != nullptr ? kernels.base3_look_up
+   : T <= kFewRows
+       ? kernels.base3_few
+       : kernels.base3_many)(w, tiles, blocks, x, x_stride, x_sum, tables, T, y, y_stride);
+}
+
+template <const TileKernels& kernels>
+void set(Table& table) {
+  table.two_bit_gemm_i8 = two_bit<kernels>;
+  table.base3_gemm_i8 = base3<kernels>;
+  table.base3_tables = kernels.base3_tables;
+  table.base3_table_rows = kernels.table_rows;
+  table.base3_table_bytes = kernels.table_bytes;
+}
+
+}  // namespace
+
+void set_tile_rows(Isa isa, Table& table) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::kAvx2:
+      return set<kAvx2>(table);
+    case Isa::kAvxVnni:
+      return set<kAvxVnni>(table);
+    case Isa::kAvx512Vnni:
+      return set<kAvx512Vnni>(table);
+    case Isa::kAvx512Vbmi:
+      return set<kAvx512Vbmi>(table);
+    case Isa::kAmx:
+      return set<kAmx>(table);
+#endif
+    default:
+      table.two_bit_gemm_i8 = two_bit_gemm_scalar;
+      table.base3_gemm_i8 = base3_gemm_scalar;
+  }
+}
+
+}  // namespace trit::kernels
