@@ -9,23 +9,35 @@ constexpr int64_t kFewRows = 3;
 struct TileKernels {
   TwoBitKernel *two_bit_few, *two_bit_many;
   Base3Kernel *base3_few, *base3_many;
-  Base3Kernel* base3_look_up;  // from tables, up to table_rows rows of activations; or null
-  void (*base3_tables)(const int8_t* x, int64_t blocks, uint8_t* tables);
-  int64_t table_rows, table_bytes;
+  Base3Kernel* base3_look_up = nullptr;  // from tables, for up to table_rows rows of activations
+  void (*base3_tables)(const int8_t* x, int64_t blocks, uint8_t* tables) = nullptr;
+  int64_t table_rows = 0, table_bytes = 0;
 };
 
 #if defined(__x86_64__)
-constexpr TileKernels kAvx2 = {two_bit_gemm_scalar,
-                               two_bit_gemm_scalar,
-                               base3_gemm_scalar,
-                               base3_gemm_scalar,
-                               nullptr,
-                               nullptr,
-                               0,
-                               0};
+constexpr TileKernels kAvx2 = {
+    .two_bit_few = two_bit_gemm_scalar,
+    .two_bit_many = two_bit_gemm_scalar,
+    .base3_few = base3_gemm_scalar,
+    .base3_many = base3_gemm_scalar,
+};
 constexpr TileKernels kAvxVnni = kAvx2;
-constexpr TileKernels kAvx512Vnni = kAvx2;
-constexpr TileKernels kAvx512Vbmi = kAvx512Vnni;
+constexpr TileKernels kAvx512Vnni = {
+    .two_bit_few = two_bit_gemv_avx512vnni,
+    .two_bit_many = two_bit_gemm_scalar,
+    .base3_few = base3_gemm_scalar,
+    .base3_many = base3_gemm_scalar,
+};
+constexpr TileKernels kAvx512Vbmi = {
+    .two_bit_few = two_bit_gemv_avx512vnni,
+    .two_bit_many = two_bit_gemm_scalar,
+    .base3_few = base3_gemm_scalar,
+    .base3_many = base3_gemm_scalar,
+    .base3_look_up = base3_look_up_avx512vbmi,
+    .base3_tables = base3_tables_avx512vbmi,
+    .table_rows = 3,
+    .table_bytes = 256,
+};
 constexpr TileKernels kAmx = kAvx512Vbmi;
 #endif
 

@@ -3,8 +3,9 @@
 // set and number of activation rows; tile_kernels.cpp says which serves what. All keep the contract of
 // their row in kernels.h.
 //
-//   gemv  few rows (T = 1 to 3): bound by the reading of weights
-//   gemm  many rows
+//   gemv     few rows (T = 1 to 3): bound by the reading of weights
+//   gemm     many rows
+//   look_up  up to base3_table_rows rows, from tables
 
 #include <cstdint>
 
@@ -21,6 +22,11 @@ using Base3Kernel = void(const uint8_t* w, int64_t tiles, int64_t blocks, const 
 
 TwoBitKernel two_bit_gemm_scalar;
 Base3Kernel base3_gemm_scalar;
+
+TwoBitKernel two_bit_gemv_avx512vnni;
+
+Base3Kernel base3_look_up_avx512vbmi;
+void base3_tables_avx512vbmi(const int8_t* x, int64_t blocks, uint8_t* tables);
 
 // Sets the rows of the table that concern tiles.
 void set_tile_rows(Isa isa, Table& table);
