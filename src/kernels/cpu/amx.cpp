@@ -1,9 +1,14 @@
 // AMX.
 
+#include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
 
 namespace trit::kernels {
 
-Table amx_table() { return avx512vbmi_table(); }
+Table amx_table() {
+  Table table = avx512vbmi_table();
+  set_tile_rows(Isa::kAmx, table);
+  return table;
+}
 
 }  // namespace trit::kernels

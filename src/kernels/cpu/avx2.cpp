@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/target.h"
+#include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
 
 #if defined(__x86_64__)
@@ -58,8 +59,7 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
 Table avx2_table() {
   Table table = float_rows();
   table.ternary_gemm_i8 = ternary_gemm_i8;
-  table.two_bit_gemm_i8 = scalar_table().two_bit_gemm_i8;
-  table.base3_gemm_i8 = scalar_table().base3_gemm_i8;
+  set_tile_rows(Isa::kAvx2, table);
   return table;
 }
 

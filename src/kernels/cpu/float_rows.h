@@ -10,8 +10,6 @@ using i32x16 = int32_t __attribute__((vector_size(64)));
 using u32x16 = uint32_t __attribute__((vector_size(64)));
 using u16x16 = uint16_t __attribute__((vector_size(32)));
 
-#define TRIT_INLINE inline __attribute__((always_inline))
-
 TRIT_INLINE f32x16 splat(float x) { return f32x16{} + x; }
 TRIT_INLINE f32x16 load(const float* p) {
   f32x16 v;

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/target.h"
+#include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
 
 namespace trit::kernels {
@@ -26,9 +28,11 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
   }
 }
 
-void two_bit_gemm_i8(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
-                     int64_t x_stride, const int32_t* x_sum, int64_t T, int32_t* y,
-                     int64_t y_stride) {
+}  // namespace
+
+void two_bit_gemm_scalar(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
+                         int64_t x_stride, const int32_t* x_sum, int64_t T, int32_t* y,
+                         int64_t y_stride) {
   for (int64_t row = 0; row < 16 * tiles; ++row) {
     const uint8_t* lane = w + row / 16 * blocks * 64 + row % 16 * 4;
     for (int64_t t = 0; t < T; ++t) {
@@ -42,9 +46,9 @@ void two_bit_gemm_i8(const uint8_t* w, int64_t tiles, int64_t blocks, const int8
   }
 }
 
-void base3_gemm_i8(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
-                   int64_t x_stride, const int32_t*, const uint8_t*, int64_t T, int32_t* y,
-                   int64_t y_stride) {
+void base3_gemm_scalar(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
+                       int64_t x_stride, const int32_t*, const uint8_t*, int64_t T, int32_t* y,
+                       int64_t y_stride) {
   for (int64_t row = 0; row < 64 * tiles; ++row) {
     const uint8_t* column = w + row / 64 * (blocks * 64 + 128) + row % 64;
     for (int64_t t = 0; t < T; ++t) {
@@ -61,13 +65,11 @@ void base3_gemm_i8(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t
   }
 }
 
-}  // namespace
-
 Table scalar_table() {
   Table table = float_rows();
   table.ternary_gemm_i8 = ternary_gemm_i8;
-  table.two_bit_gemm_i8 = two_bit_gemm_i8;
-  table.base3_gemm_i8 = base3_gemm_i8;
+  table.two_bit_gemm_i8 = two_bit_gemm_scalar;
+  table.base3_gemm_i8 = base3_gemm_scalar;
   return table;
 }
 

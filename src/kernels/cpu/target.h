@@ -11,3 +11,5 @@
 #define TRIT_TARGET_BEGIN(features) TRIT_PRAGMA(GCC push_options) TRIT_PRAGMA(GCC target(features))
 #define TRIT_TARGET_END TRIT_PRAGMA(GCC pop_options)
 #endif
+
+#define TRIT_INLINE inline __attribute__((always_inline))

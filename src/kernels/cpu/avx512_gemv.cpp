@@ -1,0 +1,109 @@
+// Products of tiles with few rows of activations, AVX-512. The tiles are read once, four at a time: four
+// streams from memory. Each is cut along its inputs into chunks, one after the other in every row of
+// activations while they are in the L1 cache; the sums stand in y between them, and a chunk prefetches what
+// comes after it. docs/kernels.md has the drawing.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/target.h"
+#include "kernels/cpu/tile_kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "quant/tiles.h"
+
+TRIT_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+namespace trit::kernels {
+namespace {
+
+#include "kernels/cpu/tile_walk.h"
+
+TRIT_INLINE __m512i load(const void* p) { return _mm512_loadu_si512(p); }
+
+// ---- Two bits a weight ----
+// The four planes are masked where they stand, without a shift: plane p then counts 4^p fold, sums in a
+// register of its own and is divided by 4^p once, exactly.
+
+struct Planes {
+  __m512i p0, p1, p2, p3;
+};
+
+TRIT_INLINE Planes activations(const int8_t* x) {
+  int32_t fours[4];
+  __builtin_memcpy(fours, x, sizeof fours);
+  return {_mm512_set1_epi32(fours[0]), _mm512_set1_epi32(fours[1]), _mm512_set1_epi32(fours[2]),
+          _mm512_set1_epi32(fours[3])};
+}
+
+// Sums of N tiles. Named members, no array: g++ 12 would spill an array.
+template <int N>
+struct TwoBitSums {
+  Planes first;
+  TwoBitSums<N - 1> rest;
+};
+template <>
+struct TwoBitSums<0> {};
+
+TRIT_INLINE void add_block(TwoBitSums<0>&, const uint8_t*, const uint8_t*, int64_t, const Planes&) {
+}
+template <int N>
+TRIT_INLINE void add_block(TwoBitSums<N>& s, const uint8_t* w, const uint8_t* next,
+                           int64_t tile_bytes, const Planes& x) {
+  const __m512i codes = load(w);
+  prefetch(next);
+  Planes& p = s.first;
+  p.p0 = _mm512_dpbusd_epi32(p.p0, _mm512_and_si512(codes, _mm512_set1_epi8(0x03)), x.p0);
+  p.p1 = _mm512_dpbusd_epi32(p.p1, _mm512_and_si512(codes, _mm512_set1_epi8(0x0C)), x.p1);
+  p.p2 = _mm512_dpbusd_epi32(p.p2, _mm512_and_si512(codes, _mm512_set1_epi8(0x30)), x.p2);
+  p.p3 = _mm512_dpbusd_epi32(
+      p.p3, _mm512_and_si512(codes, _mm512_set1_epi8(static_cast<char>(0xC0))), x.p3);
+  add_block(s.rest, w + tile_bytes, next + tile_bytes, tile_bytes, x);
+}
+
+TRIT_INLINE void add_to(const TwoBitSums<0>&, int32_t*) {}
+template <int N>
+TRIT_INLINE void add_to(const TwoBitSums<N>& s, int32_t* y) {
+  const Planes& p = s.first;
+  const __m512i low = _mm512_add_epi32(p.p0, _mm512_srai_epi32(p.p1, 2));
+  const __m512i high = _mm512_add_epi32(_mm512_srai_epi32(p.p2, 4), _mm512_srai_epi32(p.p3, 6));
+  _mm512_storeu_si512(y, _mm512_add_epi32(load(y), _mm512_add_epi32(low, high)));
+  add_to(s.rest, y + kTwoBitRows);
+}
+
+struct TwoBit {
+  static constexpr int64_t kRows = kTwoBitRows, kTail = 0;
+  static constexpr int64_t kMaxChunk = 64;
+
+  const int8_t* x;
+  int64_t x_stride;
+  const int32_t* x_sum;
+
+  template <int N>
+  void chunk(const Chunk& c, int64_t t, int32_t* y) const {
+    TwoBitSums<N> sums{};
+    const int8_t* xt = x + t * x_stride + c.first * kTwoBitInputs;
+    for (int64_t i = 0; i < c.blocks; ++i)
+      add_block(sums, c.w + 64 * i, c.next + 64 * i, c.tile_bytes, activations(xt + 16 * i));
+    add_to(sums, y);
+  }
+
+  // What a tile's sums begin with: the codes' + 1 taken out.
+  void start(const uint8_t*, int64_t, int64_t t, int32_t* y) const {
+    _mm512_storeu_si512(y, _mm512_set1_epi32(-x_sum[t]));
+  }
+};
+
+}  // namespace
+
+void two_bit_gemv_avx512vnni(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
+                             int64_t x_stride, const int32_t* x_sum, int64_t T, int32_t* y,
+                             int64_t y_stride) {
+  walk_tiles(TwoBit{x, x_stride, x_sum}, w, tiles, blocks, T, y, y_stride);
+}
+
+}  // namespace trit::kernels
+TRIT_TARGET_END
+
+#endif

@@ -1,0 +1,91 @@
+#include "kernels/cpu/tile_kernels.h"
+
+namespace trit::kernels {
+namespace {
+
+constexpr int64_t kFewRows = 3;
+
+// What serves an instruction set.
+struct TileKernels {
+  TwoBitKernel *two_bit_few, *two_bit_many;
+  Base3Kernel *base3_few, *base3_many;
+  Base3Kernel* base3_look_up = nullptr;  // from tables, for up to table_rows rows of activations
+  void (*base3_tables)(const int8_t* x, int64_t blocks, uint8_t* tables) = nullptr;
+  int64_t table_rows = 0, table_bytes = 0;
+};
+
+#if defined(__x86_64__)
+constexpr TileKernels kAvx2 = {
+    .two_bit_few = two_bit_gemm_scalar,
+    .two_bit_many = two_bit_gemm_scalar,
+    .base3_few = base3_gemm_scalar,
+    .base3_many = base3_gemm_scalar,
+};
+constexpr TileKernels kAvxVnni = kAvx2;
+constexpr TileKernels kAvx512Vnni = {
+    .two_bit_few = two_bit_gemv_avx512vnni,
+    .two_bit_many = two_bit_gemm_scalar,
+    .base3_few = base3_gemm_scalar,
+    .base3_many = base3_gemm_scalar,
+};
+constexpr TileKernels kAvx512Vbmi = {
+    .two_bit_few = two_bit_gemv_avx512vnni,
+    .two_bit_many = two_bit_gemm_scalar,
+    .base3_few = base3_gemm_scalar,
+    .base3_many = base3_gemm_scalar,
+    .base3_look_up = base3_look_up_avx512vbmi,
+    .base3_tables = base3_tables_avx512vbmi,
+    .table_rows = 3,
+    .table_bytes = 256,
+};
+constexpr TileKernels kAmx = kAvx512Vbmi;
+#endif
+
+template <const TileKernels& kernels>
+void two_bit(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x, int64_t x_stride,
+             const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
+  (T <= kFewRows ? kernels.two_bit_few : kernels.two_bit_many)(w, tiles, blocks, x, x_stride, x_sum,
+                                                               T, y, y_stride);
+}
+
+template <const TileKernels& kernels>
+void base3(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x, int64_t x_stride,
+           const int32_t* x_sum, const uint8_t* tables, int64_t T, int32_t* y, int64_t y_stride) {
+  (tables != nullptr ? kernels.base3_look_up
+   : T <= kFewRows
+       ? kernels.base3_few
+       : kernels.base3_many)(w, tiles, blocks, x, x_stride, x_sum, tables, T, y, y_stride);
+}
+
+template <const TileKernels& kernels>
+void set(Table& table) {
+  table.two_bit_gemm_i8 = two_bit<kernels>;
+  table.base3_gemm_i8 = base3<kernels>;
+  table.base3_tables = kernels.base3_tables;
+  table.base3_table_rows = kernels.table_rows;
+  table.base3_table_bytes = kernels.table_bytes;
+}
+
+}  // namespace
+
+void set_tile_rows(Isa isa, Table& table) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::kAvx2:
+      return set<kAvx2>(table);
+    case Isa::kAvxVnni:
+      return set<kAvxVnni>(table);
+    case Isa::kAvx512Vnni:
+      return set<kAvx512Vnni>(table);
+    case Isa::kAvx512Vbmi:
+      return set<kAvx512Vbmi>(table);
+    case Isa::kAmx:
+      return set<kAmx>(table);
+#endif
+    default:
+      table.two_bit_gemm_i8 = two_bit_gemm_scalar;
+      table.base3_gemm_i8 = base3_gemm_scalar;
+  }
+}
+
+}  // namespace trit::kernels
