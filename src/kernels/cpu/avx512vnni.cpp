@@ -22,6 +22,7 @@ namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
+#include "kernels/cpu/kv_rows.h"
 
 TRIT_INLINE __m512i load_512(const void* p) { return _mm512_loadu_si512(p); }
 
@@ -238,6 +239,7 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
 
 Table avx512vnni_table() {
   Table table = float_rows();
+  add_kv_rows(table);
   table.ternary_gemm_i8 = ternary_gemm_i8;
   table.two_bit_gemm_i8 = scalar_table().two_bit_gemm_i8;
   table.base3_gemm_i8 = scalar_table().base3_gemm_i8;
