@@ -57,6 +57,8 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
   const AttentionShape shape{c.heads, c.kv_heads, c.head_dim};
   const float eps = c.norm_epsilon;
   const int64_t D = c.head_dim;
+  const std::span<const PageTable> tables =
+      batch.tables.empty() ? state.own_tables() : batch.tables;
   Workspace& workspace = state.workspace;
   state.resize(static_cast<int64_t>(batch.tokens.size()));
   const int64_t N = state.rows();
@@ -73,8 +75,8 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
     if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
     rotary(state.rotary, batch.slots, c.head_dim, s.q, 1.0f);
     rotary(state.rotary, batch.slots, c.head_dim, s.k, 1.0f);
-    cache_keys_values(shape, s.k, s.v, batch.slots, state.kv.layers[l]);
-    attention_forward(shape, s.q, batch.slots, state.kv.layers[l], s.o,
+    cache_keys_values(shape, s.k, s.v, batch.slots, tables, state.kv.layers[l]);
+    attention_forward(shape, s.q, batch.slots, tables, state.kv.layers[l], s.o,
                       state.keeps() ? s.log_sums : nullptr);
     if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
     project(s.s, {{&w[P::kO], branch}}, workspace);
