@@ -69,8 +69,7 @@ struct ForwardPass {
       pages[j / kPagePositions] =
           page_of(cache, tables, sequence, first + j) + g * cache.head_bytes;
     }
-    float* scratch =
-        thread_scratch<float, Use::kKernel>(kernels::attention_scratch_size(group(), D));
+    float* scratch = thread_scratch<float, Use::kKernel>(kernels::attention_scratch_size(D));
     kernels::active().kv[static_cast<int>(cache.type)].attention_chunk(
         q.row(n) + g * group() * D, group(), pages, positions, D, softmax_scale(shape), scratch,
         partials);
@@ -186,7 +185,7 @@ void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t 
 }
 
 int64_t kv_head_bytes(KvType type, const AttentionShape& shape) {
-  return kernels::kv_head_page_bytes(type, shape.head_dim);
+  return kernels::kv_page_layout(type, shape.head_dim).bytes;
 }
 int64_t kv_page_bytes(KvType type, const AttentionShape& shape) {
   return shape.kv_heads * kv_head_bytes(type, shape);
@@ -197,16 +196,18 @@ void cache_keys_values(const AttentionShape& shape, ConstMatrix k, ConstMatrix v
                        const KvLayer& cache) {
   const int64_t D = shape.head_dim;
   const auto store = kernels::active().kv[static_cast<int>(cache.type)].store;
-  parallel_ranges(k.rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) {
-      const auto [sequence, position] = slots[static_cast<size_t>(n)];
-      std::byte* page = page_of(cache, tables, sequence, position);
-      for (int64_t g = 0; g < shape.kv_heads; ++g) {
-        store(k.row(n) + g * D, v.row(n) + g * D, D, position % kPagePositions,
-              page + g * cache.head_bytes);
-      }
-    }
-  });
+  // Split by heads: neighbouring positions may share bytes.
+  parallel_ranges(shape.kv_heads, k.rows < 16 ? shape.kv_heads : 1,
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t n = 0; n < k.rows; ++n) {
+                      const auto [sequence, position] = slots[static_cast<size_t>(n)];
+                      std::byte* page = page_of(cache, tables, sequence, position);
+                      for (int64_t g = begin; g < end; ++g) {
+                        store(k.row(n) + g * D, v.row(n) + g * D, D, position % kPagePositions,
+                              page + g * cache.head_bytes);
+                      }
+                    }
+                  });
 }
 
 void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<const TokenSlot> slots,

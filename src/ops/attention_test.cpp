@@ -55,21 +55,31 @@ std::vector<float> run(KvType type, int64_t count, int64_t piece,
   return out;
 }
 
-TEST(Attention, DependsNeitherOnPagesNorPiecesNorThreads) {
+class AttentionTest : public testing::TestWithParam<KvType> {};
+
+TEST_P(AttentionTest, DependsNeitherOnPagesNorPiecesNorThreads) {
   const std::vector<int32_t> in_order = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   const std::vector<int32_t> scattered = {41, 3, 62, 0, 17, 5, 33, 8, 20, 1};
   const int64_t count = 600;
-  const std::vector<float> expected = run(KvType::kF32, count, count, in_order);
-  EXPECT_EQ(run(KvType::kF32, count, count, scattered), expected);
+  const int before = thread_count();
+  const std::vector<float> expected = run(GetParam(), count, count, in_order);
+  EXPECT_EQ(run(GetParam(), count, count, scattered), expected);
   for (const int threads : {1, 3}) {
     set_thread_count(threads);
     // Pieces below and above what is split into chunks.
     for (const int64_t piece : {1, 7, 100}) {
-      EXPECT_EQ(run(KvType::kF32, count, piece, scattered), expected)
+      EXPECT_EQ(run(GetParam(), count, piece, scattered), expected)
           << piece << " rows on " << threads << " threads";
     }
   }
+  set_thread_count(before);
 }
+
+INSTANTIATE_TEST_SUITE_P(Types, AttentionTest,
+                         testing::Values(KvType::kF32, KvType::kF16, KvType::kInt8, KvType::kInt4),
+                         [](const auto& info) {
+                           return std::string(kernels::to_string(info.param));
+                         });
 
 TEST(Attention, RowsOfSeveralSequencesReadTheirOwnPages) {
   const Cache cache(kShape, KvType::kF32, 4);

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "base/dtype.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -10,12 +12,15 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-TRIT_TARGET_BEGIN("avx2,f16c")
+TRIT_TARGET_BEGIN("avx2,fma,f16c")
 namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
 #include "kernels/cpu/kv_rows.h"
+#include "kernels/cpu/lanes_avx2.h"
+// Behind the lanes.
+#include "kernels/cpu/kv_packed.h"
 
 TRIT_INLINE int32_t sum_i32(__m256i v) {
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));

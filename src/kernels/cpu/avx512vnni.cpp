@@ -10,7 +10,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "base/dtype.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -24,6 +26,9 @@ namespace {
 
 #include "kernels/cpu/float_rows.h"
 #include "kernels/cpu/kv_rows.h"
+#include "kernels/cpu/lanes_avx512.h"
+// Behind the lanes.
+#include "kernels/cpu/kv_packed.h"
 
 TRIT_INLINE __m512i load_512(const void* p) { return _mm512_loadu_si512(p); }
 

@@ -159,8 +159,3 @@ float attention_merge(const double* partials, int64_t chunks, int64_t stride, in
   }
   return static_cast<float>(largest + __builtin_log(total));
 }
-
-void add_kv_rows(Table& t) {
-  t.kv[static_cast<int>(KvType::kF32)] = {store_f32, attention_chunk_f32};
-  t.attention_merge = attention_merge;
-}

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "base/dtype.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -12,6 +14,9 @@ namespace {
 
 #include "kernels/cpu/float_rows.h"
 #include "kernels/cpu/kv_rows.h"
+#include "kernels/cpu/lanes_scalar.h"
+// Behind the lanes.
+#include "kernels/cpu/kv_packed.h"
 
 void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const int8_t* x,
                      const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
