@@ -11,6 +11,7 @@ namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
+#include "kernels/cpu/ggml_rows.h"
 #include "kernels/cpu/kv_rows.h"
 
 void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const int8_t* x,
@@ -69,6 +70,7 @@ void base3_gemm_scalar(const uint8_t* w, int64_t tiles, int64_t blocks, const in
 Table scalar_table() {
   Table table = float_rows();
   add_kv_rows(table);
+  add_ggml_rows(table);
   table.ternary_gemm_i8 = ternary_gemm_i8;
   table.two_bit_gemm_i8 = two_bit_gemm_scalar;
   table.base3_gemm_i8 = base3_gemm_scalar;
