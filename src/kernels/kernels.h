@@ -85,6 +85,17 @@ struct Table {
   void (*dense_gemm_bf16)(const uint16_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
                           float* y, int64_t y_stride);
 
+  // The same of weights in ggml's blocks (quant/layouts.h), K a multiple of the block: the bits of decoding
+  // them to float32 and multiplying by dense_gemm_f32. Scales of blocks are finite.
+  void (*dense_gemm_q8_0)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+  void (*dense_gemm_q6_k)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+  void (*dense_gemm_q4_0)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+  void (*dense_gemm_q4_k)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+
   // y = x * r * gain with r = 1 / sqrt(mean(x^2) + epsilon). gain == nullptr stands for ones. Returns r.
   float (*rmsnorm)(const float* x, const float* gain, int64_t n, float epsilon, float* y);
   // With g = dy * gain: dx += r g - x r^3 mean(g x); dgain += dy x r (unless gain is nullptr).

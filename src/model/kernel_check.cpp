@@ -83,14 +83,7 @@ std::vector<float> float_product(const Linear& layer, int64_t rows, const kernel
                             kTokens, y.data(), rows);
     return y;
   }
-  const void* data = layer.dense.data;
-  if (layer.dense.is(DType::kF32)) {
-    kernel.dense_gemm_f32(static_cast<const float*>(data), rows, K, x, kTokens, y.data(), rows);
-  } else if (layer.dense.is(DType::kF16)) {
-    kernel.dense_gemm_f16(static_cast<const uint16_t*>(data), rows, K, x, kTokens, y.data(), rows);
-  } else if (layer.dense.is(DType::kBF16)) {
-    kernel.dense_gemm_bf16(static_cast<const uint16_t*>(data), rows, K, x, kTokens, y.data(), rows);
-  }  // blocks are decoded by the same code on every instruction set
+  layer.dense.multiply(kernel, 0, rows, K, x, kTokens, y.data(), rows);
   return y;
 }
 

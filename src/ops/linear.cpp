@@ -151,39 +151,10 @@ void ternary_float_forward(const Linear& layer, const LinearInput& input, Matrix
   });
 }
 
-// Outputs [first, first + outputs) of rows of blocks, decoded one at a time.
-void decoded_forward(const Linear& layer, int64_t first, int64_t outputs, const float* x,
-                     int64_t rows, float* y, int64_t y_stride) {
-  thread_local std::vector<float> weights;
-  weights.resize(static_cast<size_t>(layer.inputs));
-  for (int64_t r = 0; r < outputs; ++r) {
-    layer.dense.read_row(first + r, layer.inputs, weights.data());
-    kernels::active().dense_gemm_f32(weights.data(), 1, layer.inputs, x, rows, y + r, y_stride);
-  }
-}
-
 void dense_forward(const Linear& layer, const LinearInput& input, Matrix y) {
-  const kernels::Table& kernel = kernels::active();
-  const int64_t K = layer.inputs;
   for_tiles(y.rows, y.columns, [&](int64_t row, int64_t rows, int64_t output, int64_t outputs) {
-    const float* x = input.values + row * K;
-    float* out = y.row(row) + output;
-    if (layer.dense.layout != nullptr) {
-      return decoded_forward(layer, output, outputs, x, rows, out, y.columns);
-    }
-    const void* weights = layer.dense.row(output, K);
-    const auto* half = static_cast<const uint16_t*>(weights);
-    switch (layer.dense.type) {
-      case DType::kF16:
-        kernel.dense_gemm_f16(half, outputs, K, x, rows, out, y.columns);
-        break;
-      case DType::kBF16:
-        kernel.dense_gemm_bf16(half, outputs, K, x, rows, out, y.columns);
-        break;
-      default:
-        kernel.dense_gemm_f32(static_cast<const float*>(weights), outputs, K, x, rows, out,
-                              y.columns);
-    }
+    layer.dense.multiply(kernels::active(), output, outputs, layer.inputs,
+                         input.values + row * layer.inputs, rows, y.row(row) + output, y.columns);
   });
 }
 

@@ -17,6 +17,7 @@ namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
+#include "kernels/cpu/ggml_rows.h"
 #include "kernels/cpu/kv_rows.h"
 #include "kernels/cpu/lanes_avx2.h"
 // Behind the lanes.
@@ -65,6 +66,7 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
 Table avx2_table() {
   Table table = float_rows();
   add_kv_rows(table);
+  add_ggml_rows(table);
   table.ternary_gemm_i8 = ternary_gemm_i8;
   set_tile_rows(Isa::kAvx2, table);
   return table;

@@ -13,6 +13,7 @@ namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
+#include "kernels/cpu/ggml_rows.h"
 #include "kernels/cpu/kv_rows.h"
 #include "kernels/cpu/lanes_scalar.h"
 // Behind the lanes.
@@ -74,6 +75,7 @@ void base3_gemm_scalar(const uint8_t* w, int64_t tiles, int64_t blocks, const in
 Table scalar_table() {
   Table table = float_rows();
   add_kv_rows(table);
+  add_ggml_rows(table);
   table.ternary_gemm_i8 = ternary_gemm_i8;
   table.two_bit_gemm_i8 = two_bit_gemm_scalar;
   table.base3_gemm_i8 = base3_gemm_scalar;
