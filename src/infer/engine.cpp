@@ -8,7 +8,7 @@
 namespace trit {
 namespace {
 
-constexpr int64_t kHeadRows = 16;  // rows whose logits are there at once
+constexpr int64_t kHeadRows = 64;  // rows whose logits are there at once, at most
 
 }  // namespace
 
@@ -79,6 +79,7 @@ EngineStatus Engine::status() const {
 }
 
 std::span<const Event> Engine::step() {
+  const ParallelSection awake;
   events_.clear();
   plan();
   if (!parts_.empty()) run(parts_);
