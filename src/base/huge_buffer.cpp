@@ -12,11 +12,12 @@ namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
 }
 
-HugeBuffer::HugeBuffer(size_t bytes) : size_(bytes) {
+HugeBuffer::HugeBuffer(size_t bytes, bool reserve) : size_(bytes) {
   if (bytes == 0) return;
   if (bytes > SIZE_MAX - 2 * kHugePage) failure("{} bytes of memory cannot be had", bytes);
   mapped_ = (bytes + kHugePage - 1) / kHugePage * kHugePage + kHugePage;
-  mapping_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (reserve ? 0 : MAP_NORESERVE);
+  mapping_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (mapping_ == MAP_FAILED) {
     mapping_ = nullptr;
     failure("{} bytes of memory cannot be had: {}", bytes, std::strerror(errno));

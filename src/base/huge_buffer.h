@@ -13,8 +13,9 @@ namespace trit {
 class HugeBuffer {
  public:
   HugeBuffer() = default;
-  // Throws Error (exit code 1) naming the size when the system has not that much.
-  explicit HugeBuffer(size_t bytes);
+  // Throws Error (exit code 1) naming the size when the system has not that much. With `reserve` off it need not
+  // have it yet: for what may never be used to the end.
+  explicit HugeBuffer(size_t bytes, bool reserve = true);
   HugeBuffer(HugeBuffer&& other) noexcept { *this = std::move(other); }
   HugeBuffer& operator=(HugeBuffer&& other) noexcept;
   ~HugeBuffer();

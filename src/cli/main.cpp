@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", "trit " TRIT_VERSION);
   program
       .add_option_function<int>(
-          "--threads", [](const int& count) { trit::set_thread_count(count); },
+          "-t,--threads", [](const int& count) { trit::set_thread_count(count); },
           "threads to use; default: the cores this process may run on")
       ->check(CLI::Range(1, 1024));
   program.fallthrough();
