@@ -9,9 +9,6 @@
 namespace trit {
 namespace {
 
-constexpr std::string_view kTypeNames[] = {"f32", "f16", "int8", "int4"};
-std::string_view to_string(KvType type) { return kTypeNames[static_cast<size_t>(type)]; }
-
 AttentionShape attention_shape(const Config& c) { return {c.heads, c.kv_heads, c.head_dim}; }
 
 KvCache cache_view(const Config& config, KvType type, std::byte* memory) {
