@@ -55,9 +55,10 @@ class Model {
   // Counts over the packed levels as they are; not after arrange().
   QuantisationStats levels() const;
 
-  // Copies the packed levels of the layers with int8 inputs into tiles (quant/tiles.h) of the form that
-  // choose_tile_form() names for each, all threads at once, and gives their memory, or the file's pages,
-  // back matrix by matrix. Afterwards the model runs faster, and cannot be written, counted or trained any more.
+  // Copies what a forward pass reads from end to end, projections and head, into huge pages, all threads at once,
+  // and gives its memory, or the file's pages, back on the way. Packed levels that meet int8 inputs become tiles
+  // (quant/tiles.h) of the form that choose_tile_form() names for each. Afterwards the model runs faster, and
+  // cannot be written, counted or trained any more.
   void arrange();
 
   // Bytes of the weights as stored: packed levels and scales, embedding, head, norms.
@@ -71,6 +72,7 @@ class Model {
   friend class ModelBuilder;
   explicit Model(const Config& config);
   void allocate_masters();
+  void arrange(size_t row, uint8_t* to);
   int64_t stored_bytes(const TensorRow& row) const;
 
   std::string origin_;
@@ -81,7 +83,7 @@ class Model {
   std::vector<Buffer<float>> floats_;     // by row: run scales, or a norm's gains
   std::vector<Buffer<std::byte>> dense_;  // by row: float tensors that could not stay in the file
   std::vector<std::shared_ptr<const void>> files_;  // open files that weights point into
-  HugeBuffer tiles_;
+  HugeBuffer arranged_;
 };
 
 // Reads all tensors of a GGUF file and compares them with its checksum. False when the file has none, or
