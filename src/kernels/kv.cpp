@@ -48,8 +48,7 @@ KvPageLayout kv_page_layout(KvType type, int64_t D) {
   const int64_t scales =
       kPagePositions * round_up(D, form.scale_dims) / form.scale_dims * form.scale_bytes;
   KvPageLayout layout;
-  layout.key_block = kKeyBlock * round_up(D, form.dims) * form.bits / 8;
-  layout.values = kPagePositions / kKeyBlock * layout.key_block;
+  layout.values = kPagePositions * round_up(D, form.dims) * form.bits / 8;
   layout.key_scales = layout.values + kPagePositions * value_columns(D) * form.bits / 8;
   layout.value_scales = layout.key_scales + scales;
   layout.bytes = round_up(layout.value_scales + scales, 64);

@@ -2,13 +2,15 @@
 // How keys and values are cached: in pages of 64 positions. A head's part of a page holds its keys, its values
 // and, where the type has them, their scales. The kernels alone read and write what is inside; others need its size.
 //
-//   type   keys, in 4 blocks of 16 positions            values, D rounded up to 16 columns with zeros
-//   f32    [D][16]                                       [64][columns]
-//   f16    [D][16], to nearest even, at most +-65504     [64][columns]
-//   int8   [D / 2][16][2 dims]                           [64 / 2][columns][2 positions]
-//   int4   [D / 4][16][2 dims], two more in the          [64 / 4][columns][2 positions], two more in the
+//   type   keys                                          values, D rounded up to 16 columns with zeros
+//   f32    in 4 blocks of 16 positions, [D][16]          [64][columns]
+//   f16    [D][64], to nearest even, at most +-65504     [64][columns]
+//   int8   [D / 2][64][2 dims]                           [64 / 2][columns][2 positions]
+//   int4   [D / 4][64][2 dims], two more in the          [64 / 4][columns][2 positions], two more in the
 //          high half of each byte                        high half of each byte
 //
+// The columns of values, but for f32, are cut into strips of 64 (int4: 32), at the end 32 and 16; each strip is a
+// matrix of its own. So a page is read from one end to the other.
 // Keys lie transposed, so a score needs no sum across lanes. Integers, of a vector x with m = max |x|:
 //   int8   a scale m / 127 (float32) for each key and each value of a head
 //   int4   a scale m / 7 (float16) for every 32 dims of them
@@ -42,7 +44,6 @@ inline constexpr int64_t pages_of(int64_t count) {
 
 // Where the parts of a head's part of a page begin, in bytes; keys at 0.
 struct KvPageLayout {
-  int64_t key_block = 0;  // size of a block of keys
   int64_t values = 0, key_scales = 0, value_scales = 0;
   int64_t bytes = 0;  // of all, a multiple of 64
 };

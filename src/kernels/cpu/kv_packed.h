@@ -61,73 +61,69 @@ struct Int4Kv {
 
 constexpr int64_t kRowBytes = 32;  // of every type
 
-// Named members, no array: g++ 12 would spill an array.
-template <class V>
-struct Four {
-  V a, b, c, d;
-};
-
-template <class Kv, int S>
-TRIT_INLINE Four<typename Kv::Row> load_rows(const std::byte* x, int64_t stride) {
-  Four<typename Kv::Row> rows;
-  rows.a = Kv::load_row(x);
-  if constexpr (S > 1) rows.b = Kv::load_row(x + stride);
-  if constexpr (S > 2) rows.c = Kv::load_row(x + 2 * stride);
-  if constexpr (S > 2) rows.d = Kv::load_row(x + 3 * stride);
-  return rows;
-}
-template <class Kv, int S, int step>
-TRIT_INLINE Four<typename Kv::Row> parts(Four<typename Kv::Row> rows) {
-  rows.a = Kv::template part<step>(rows.a);
-  if constexpr (S > 1) rows.b = Kv::template part<step>(rows.b);
-  if constexpr (S > 2) rows.c = Kv::template part<step>(rows.c);
-  if constexpr (S > 2) rows.d = Kv::template part<step>(rows.d);
-  return rows;
-}
-template <class Kv, int S>
-TRIT_INLINE void add_rows(Four<typename Kv::Sum>& sums, const Four<typename Kv::Row>& x,
-                          typename Kv::Weight w) {
-  sums.a = Kv::add(sums.a, x.a, w);
-  if constexpr (S > 1) sums.b = Kv::add(sums.b, x.b, w);
-  if constexpr (S > 2) sums.c = Kv::add(sums.c, x.c, w);
-  if constexpr (S > 2) sums.d = Kv::add(sums.d, x.d, w);
-}
-template <int S, class Sum, class Finish>
-TRIT_INLINE void finish_head(int h, const Four<Sum>& sums, Finish finish) {
-  finish(h, 0, lanes(sums.a));
-  if constexpr (S > 1) finish(h, 1, lanes(sums.b));
-  if constexpr (S > 2) finish(h, 2, lanes(sums.c));
-  if constexpr (S > 2) finish(h, 3, lanes(sums.d));
-}
-
-// For each of H heads and S vectors of lanes, `stride` bytes apart: finish(h, s, begin(h) + the sum over `rows`
-// rows, `pitch` bytes apart, of row times weight). w: [H, w_stride].
+// For each of H heads (1, 2, 4) and S vectors of lanes side by side (1, 2, 4): finish(h, s, begin(h) + the sum over
+// `rows` rows, S vectors each, of row times weight). w: [H, w_stride]. What lies `ahead` bytes on is prefetched.
+// The sums have names: g++ 12 would spill an array, and copies members of a struct back and forth.
 template <class Kv, int H, int S, class Begin, class Finish>
-TRIT_INLINE void accumulate(const std::byte* x, int64_t stride, int64_t pitch, int64_t rows,
+TRIT_INLINE void accumulate(const std::byte* x, int64_t ahead, int64_t rows,
                             const typename Kv::Weight* w, int64_t w_stride, Begin begin,
                             Finish finish) {
-  using Sums = Four<typename Kv::Sum>;
-  const auto first = [&](int h) {
-    const auto sum = begin(h);
-    return Sums{sum, sum, sum, sum};
-  };
-  Sums s0 = first(0), s1 = first(H > 1 ? 1 : 0), s2 = first(H > 2 ? 2 : 0),
-       s3 = first(H > 2 ? 3 : 0);
-  const auto step = [&](const Four<typename Kv::Row>& part, const typename Kv::Weight* weight) {
-    add_rows<Kv, S>(s0, part, weight[0]);
-    if constexpr (H > 1) add_rows<Kv, S>(s1, part, weight[w_stride]);
-    if constexpr (H > 2) add_rows<Kv, S>(s2, part, weight[2 * w_stride]);
-    if constexpr (H > 2) add_rows<Kv, S>(s3, part, weight[3 * w_stride]);
-  };
-  for (int64_t r = 0; r < rows; ++r, x += pitch, w += Kv::kSteps) {
-    const Four<typename Kv::Row> loaded = load_rows<Kv, S>(x, stride);
-    step(parts<Kv, S, 0>(loaded), w);
-    if constexpr (Kv::kSteps > 1) step(parts<Kv, S, 1>(loaded), w + 1);
+  constexpr bool kTwo = H > 1, kFour = H > 2, kPair = S > 1, kQuad = S > 2;
+  using Sum = typename Kv::Sum;
+  Sum a0 = begin(0), b0 = a0, c0 = a0, d0 = a0;
+  Sum a1 = begin(kTwo ? 1 : 0), b1 = a1, c1 = a1, d1 = a1;
+  Sum a2 = begin(kFour ? 2 : 0), b2 = a2, c2 = a2, d2 = a2;
+  Sum a3 = begin(kFour ? 3 : 0), b3 = a3, c3 = a3, d3 = a3;
+  const typename Kv::Weight *w1 = w + (kTwo ? w_stride : 0), *w2 = w + (kFour ? 2 * w_stride : 0),
+                            *w3 = w + (kFour ? 3 * w_stride : 0);
+  for (int64_t r = 0; r < rows; ++r, x += S * kRowBytes) {
+    __builtin_prefetch(x + ahead);
+    if constexpr (kQuad) __builtin_prefetch(x + ahead + 64);
+    const auto a = Kv::load_row(x), b = Kv::load_row(x + (kPair ? kRowBytes : 0)),
+               c = Kv::load_row(x + (kQuad ? 2 * kRowBytes : 0)),
+               d = Kv::load_row(x + (kQuad ? 3 * kRowBytes : 0));
+    const int64_t i = r * Kv::kSteps;
+#define TRIT_STEP(number, i)                            \
+  do {                                                  \
+    const auto ap = Kv::template part<number>(a);       \
+    const auto bp = Kv::template part<number>(b);       \
+    const auto cp = Kv::template part<number>(c);       \
+    const auto dp = Kv::template part<number>(d);       \
+    a0 = Kv::add(a0, ap, w[i]);                         \
+    if constexpr (kPair) b0 = Kv::add(b0, bp, w[i]);    \
+    if constexpr (kQuad) c0 = Kv::add(c0, cp, w[i]);    \
+    if constexpr (kQuad) d0 = Kv::add(d0, dp, w[i]);    \
+    if constexpr (kTwo) {                               \
+      a1 = Kv::add(a1, ap, w1[i]);                      \
+      if constexpr (kPair) b1 = Kv::add(b1, bp, w1[i]); \
+      if constexpr (kQuad) c1 = Kv::add(c1, cp, w1[i]); \
+      if constexpr (kQuad) d1 = Kv::add(d1, dp, w1[i]); \
+    }                                                   \
+    if constexpr (kFour) {                              \
+      a2 = Kv::add(a2, ap, w2[i]);                      \
+      if constexpr (kPair) b2 = Kv::add(b2, bp, w2[i]); \
+      if constexpr (kQuad) c2 = Kv::add(c2, cp, w2[i]); \
+      if constexpr (kQuad) d2 = Kv::add(d2, dp, w2[i]); \
+      a3 = Kv::add(a3, ap, w3[i]);                      \
+      if constexpr (kPair) b3 = Kv::add(b3, bp, w3[i]); \
+      if constexpr (kQuad) c3 = Kv::add(c3, cp, w3[i]); \
+      if constexpr (kQuad) d3 = Kv::add(d3, dp, w3[i]); \
+    }                                                   \
+  } while (false)
+    TRIT_STEP(0, i);
+    if constexpr (Kv::kSteps > 1) TRIT_STEP(1, i + 1);
+#undef TRIT_STEP
   }
-  finish_head<S>(0, s0, finish);
-  if constexpr (H > 1) finish_head<S>(1, s1, finish);
-  if constexpr (H > 2) finish_head<S>(2, s2, finish);
-  if constexpr (H > 2) finish_head<S>(3, s3, finish);
+  const auto head = [&](int h, Sum a, Sum b, Sum c, Sum d) {
+    finish(h, 0, lanes(a));
+    if constexpr (kPair) finish(h, 1, lanes(b));
+    if constexpr (kQuad) finish(h, 2, lanes(c));
+    if constexpr (kQuad) finish(h, 3, lanes(d));
+  };
+  head(0, a0, b0, c0, d0);
+  if constexpr (kTwo) head(1, a1, b1, c1, d1);
+  if constexpr (kFour) head(2, a2, b2, c2, d2);
+  if constexpr (kFour) head(3, a3, b3, c3, d3);
 }
 
 // ---- Integers of a row of floats ----
@@ -164,15 +160,27 @@ TRIT_INLINE f32x16 to_levels(f32x16 x, float inverse, float most) {
 
 // ---- Storing ----
 
-// Where a position's key and value go, byte by byte.
-TRIT_INLINE std::byte* key_row(std::byte* page, const KvPageLayout& layout, int64_t place,
-                               int64_t row) {
-  return page + place / kKeyBlock * layout.key_block + row * kRowBytes + place % kKeyBlock * 2;
+// Where a position's key and value go: two bytes of a row of keys, and every other byte of a row of values (or
+// every byte, f16), whose columns are cut into strips.
+constexpr int64_t kKeyRowBytes = 2 * kPagePositions;
+TRIT_INLINE std::byte* key_row(std::byte* page, int64_t place, int64_t row) {
+  return page + row * kKeyRowBytes + place * 2;
 }
 template <class Kv>
-TRIT_INLINE std::byte* value_row(std::byte* page, const KvPageLayout& layout, int64_t place,
-                                 int64_t D) {
-  return page + layout.values + place / Kv::kTogether * value_columns(D) * 2 + place % 2;
+TRIT_INLINE int64_t strip_width(int64_t columns_left) {
+  if (Kv::kGroup == 0 && columns_left >= 64) return 64;
+  return columns_left >= 32 ? 32 : 16;
+}
+// Calls body(address of column c of this position's row, c, width) for the strips.
+template <class Kv, class Body>
+TRIT_INLINE void for_strips(std::byte* page, const KvPageLayout& layout, int64_t place, int64_t D,
+                            Body body) {
+  constexpr int64_t kRows = kPagePositions / Kv::kTogether;
+  const int64_t columns = value_columns(D);
+  for (int64_t c = 0, width = 0; c < columns; c += width) {
+    width = strip_width<Kv>(columns - c);
+    body(page + layout.values + (kRows * c + place / Kv::kTogether * width) * 2, c, width);
+  }
 }
 
 void store_f16(const float* k, const float* v, int64_t D, int64_t place, std::byte* page) {
@@ -182,37 +190,46 @@ void store_f16(const float* k, const float* v, int64_t D, int64_t place, std::by
     store_half(half, smaller(most, larger(-most, load_run(x, count))));
   };
   uint16_t half[16];
-  std::byte* value = page + layout.values + place * value_columns(D) * 2;
   for_runs(D, [&](int64_t d, int64_t count) {
     to_half(k + d, count, half);
-    for (int64_t i = 0; i < count; ++i) {
-      __builtin_memcpy(key_row(page, layout, place, d + i), half + i, 2);
+    for (int64_t i = 0; i < count; ++i) __builtin_memcpy(key_row(page, place, d + i), half + i, 2);
+  });
+  for_strips<HalfKv>(page, layout, place, D, [&](std::byte* row, int64_t c, int64_t width) {
+    for (int64_t i = 0; i < width; i += 16) {
+      to_half(v + c + i, D - c - i < 16 ? D - c - i : 16, half);
+      __builtin_memcpy(row + 2 * i, half, sizeof half);
     }
-    to_half(v + d, count, half);
-    __builtin_memcpy(value + 2 * d, half, sizeof half);
   });
 }
 
 void store_int8(const float* k, const float* v, int64_t D, int64_t place, std::byte* page) {
   const KvPageLayout layout = kv_page_layout(KvType::kInt8, D);
-  const auto put = [&](const float* x, std::byte* scales, auto byte_at) {
-    const float scale = max_magnitude(x, D) / 127.0f, inverse = inverse_or_zero(scale);
-    __builtin_memcpy(scales + 4 * place, &scale, sizeof scale);
-    for_runs(D, [&](int64_t d, int64_t count) {
-      const f32x16 levels = to_levels(load_run(x + d, count), inverse, 127.0f);
-      const i32x16 q = __builtin_convertvector(levels, i32x16);
-      for (int64_t i = 0; i < 16; ++i) {
-        std::byte* at = byte_at(d + i);
-        if (at) *at = static_cast<std::byte>(q[i]);
-      }
-    });
+  const auto scale_of = [&](const float* x, int64_t scales) {
+    const float scale = max_magnitude(x, D) / 127.0f;
+    __builtin_memcpy(page + scales + 4 * place, &scale, sizeof scale);
+    return inverse_or_zero(scale);
   };
-  const int64_t dims = (D + 1) / 2 * 2;
-  std::byte* value = value_row<Int8Kv>(page, layout, place, D);
-  put(k, page + layout.key_scales, [&](int64_t d) -> std::byte* {
-    return d < dims ? key_row(page, layout, place, d / 2) + d % 2 : nullptr;
+  const auto levels = [&](const float* x, int64_t d, float inverse) {
+    const f32x16 run = load_run(x + d, D - d < 16 ? D - d : 16);
+    return __builtin_convertvector(to_levels(run, inverse, 127.0f), i32x16);
+  };
+  const float k_inverse = scale_of(k, layout.key_scales),
+              v_inverse = scale_of(v, layout.value_scales);
+  for (int64_t d = 0; d < D; d += 16) {
+    const i32x16 q = levels(k, d, k_inverse);
+    for (int64_t i = 0; i < 16 && d + i < D; i += 2) {
+      std::byte* row = key_row(page, place, (d + i) / 2);
+      row[0] = static_cast<std::byte>(q[i]);
+      row[1] = static_cast<std::byte>(q[i + 1]);
+    }
+  }
+  for_strips<Int8Kv>(page, layout, place, D, [&](std::byte* row, int64_t c, int64_t width) {
+    for (int64_t first = 0; first < width; first += 16) {
+      const i32x16 q = levels(v, c + first, v_inverse);
+      for (int64_t i = 0; i < 16; ++i)
+        row[2 * (first + i) + place % 2] = static_cast<std::byte>(q[i]);
+    }
   });
-  put(v, page + layout.value_scales, [&](int64_t d) { return value + 2 * d; });
 }
 
 // Of one group: the scale, as float16 holds it, and codes level + 8 of dims [0, count) and 8 up to 32.
@@ -233,27 +250,27 @@ TRIT_INLINE void quantise_int4(const float* x, int64_t count, std::byte* scale_a
 void store_int4(const float* k, const float* v, int64_t D, int64_t place, std::byte* page) {
   const KvPageLayout layout = kv_page_layout(KvType::kInt4, D);
   uint8_t codes[kInt4Group];
-  const auto group_size = [&](int64_t size, int64_t d) {
-    return size - d < kInt4Group ? size - d : kInt4Group;
+  const auto quantise = [&](const float* x, int64_t d, int64_t scales) {
+    quantise_int4(x + d, D - d < kInt4Group ? D - d : kInt4Group,
+                  page + scales + (d / kInt4Group * kPagePositions + place) * 2, codes);
   };
-  std::byte* value = value_row<Int4Kv>(page, layout, place, D);
-  const int shift = place / 2 % 2 * 4;
-  const auto others = std::byte{0xF0} >> shift;
   for (int64_t d = 0; d < D; d += kInt4Group) {
-    const int64_t scale_at = (d / kInt4Group * kPagePositions + place) * 2,
-                  count = group_size(D, d);
-    quantise_int4(k + d, count, page + layout.key_scales + scale_at, codes);
-    for (int64_t i = 0; i < count; i += 4) {
-      std::byte* row = key_row(page, layout, place, (d + i) / 4);
+    quantise(k, d, layout.key_scales);
+    for (int64_t i = 0; i < kInt4Group && d + i < D; i += 4) {
+      std::byte* row = key_row(page, place, (d + i) / 4);
       row[0] = static_cast<std::byte>(codes[i] | codes[i + 2] << 4);
       row[1] = static_cast<std::byte>(codes[i + 1] | codes[i + 3] << 4);
     }
-    quantise_int4(v + d, count, page + layout.value_scales + scale_at, codes);
-    for (int64_t i = 0; i < group_size(value_columns(D), d); ++i) {
-      std::byte& byte = value[2 * (d + i)];
+  }
+  const int shift = place / 2 % 2 * 4;
+  const auto others = std::byte{0xF0} >> shift;
+  for_strips<Int4Kv>(page, layout, place, D, [&](std::byte* row, int64_t c, int64_t width) {
+    quantise(v, c, layout.value_scales);
+    for (int64_t i = 0; i < width; ++i) {
+      std::byte& byte = row[2 * i + place % 2];
       byte = (byte & others) | static_cast<std::byte>(codes[i] << shift);
     }
-  }
+  });
 }
 
 // ---- Attending ----
@@ -309,15 +326,15 @@ TRIT_INLINE Ints first_sum(const Queries<Kv>& q, int h, int64_t group) {
 
 // Scores of the 64 positions of a page: [H] rows, kChunkPositions apart.
 template <class Kv, int H>
-TRIT_INLINE void page_scores(const std::byte* page, const KvPageLayout& layout,
-                             const Queries<Kv>& q, int64_t D, float* scores) {
+TRIT_INLINE void page_scores(const std::byte* page, const std::byte* next,
+                             const KvPageLayout& layout, const Queries<Kv>& q, int64_t D,
+                             float* scores) {
   const int64_t group = Kv::kGroup == 0 ? D : Kv::kGroup;
   for (int64_t d = 0, g = 0; d < D; d += group, ++g) {
     const int64_t dims = D - d < group ? D - d : group, row = d / Kv::kTogether;
     accumulate<Kv, H, 4>(
-        page + row * kRowBytes, layout.key_block, kRowBytes,
-        (dims + Kv::kTogether - 1) / Kv::kTogether, q.weights + row * Kv::kSteps, q.stride,
-        [&](int h) { return first_sum(q, h, g); },
+        page + row * kKeyRowBytes, next - page, (dims + Kv::kTogether - 1) / Kv::kTogether,
+        q.weights + row * Kv::kSteps, q.stride, [&](int h) { return first_sum(q, h, g); },
         [&](int h, int s, f32x16 sum) {
           f32x16 score = sum * q.factor[h];
           if constexpr (Kv::kType != KvType::kF16) {
@@ -402,10 +419,12 @@ TRIT_INLINE Ints first_sum(const ValueWeights<Kv>& w, int h) {
 
 // Adds a page's weighted values to out [H, columns]; p: [H] rows, kChunkPositions apart, of `count` positions.
 template <class Kv, int H>
-TRIT_INLINE void page_values(const std::byte* page, const KvPageLayout& layout, const float* p,
-                             int64_t count, int64_t columns, float* out) {
+TRIT_INLINE void page_values(const std::byte* page, const std::byte* next,
+                             const KvPageLayout& layout, const float* p, int64_t count,
+                             int64_t columns, float* out) {
   const int64_t group = Kv::kGroup == 0 ? columns : Kv::kGroup;
   const int64_t rows = (count + Kv::kTogether - 1) / Kv::kTogether;
+  constexpr int64_t kRows = kPagePositions / Kv::kTogether;
   constexpr int64_t kScales = Kv::kType == KvType::kInt8 ? 4 : 2;  // bytes
   int32_t room[4 * kPagePositions / 2];
   for (int64_t first = 0, g = 0; first < columns; first += group, ++g) {
@@ -415,7 +434,7 @@ TRIT_INLINE void page_values(const std::byte* page, const KvPageLayout& layout, 
     int64_t c = first;
     const auto strip = [&](auto vectors) {
       accumulate<Kv, H, decltype(vectors)::value>(
-          page + layout.values + c * 2, kRowBytes, columns * 2, rows, w.weights, w.stride,
+          page + layout.values + kRows * c * 2, next - page, rows, w.weights, w.stride,
           [&](int h) { return first_sum(w, h); },
           [&](int h, int s, f32x16 sum) {
             float* at = out + h * columns + c + 16 * s;
@@ -435,16 +454,20 @@ TRIT_INLINE void attend(const float* q, const std::byte* const* pages, const KvP
   const int64_t columns = value_columns(D);
   float *scores = scratch, *out = scores + 4 * kChunkPositions;
   const Queries<Kv> queries = make_queries<H>(Kv{}, q, D, scale, out + 4 * columns);
-  for (int64_t j = 0; j < count; j += kPagePositions) {
-    page_scores<Kv, H>(pages[j / kPagePositions], layout, queries, D, scores + j);
+  // While a page's keys are worked on, the next page's come; behind the last ones, the first page's values.
+  const int64_t last = pages_of(count) - 1;
+  for (int64_t i = 0; i <= last; ++i) {
+    const std::byte* next = i < last ? pages[i + 1] : pages[0] + layout.values;
+    page_scores<Kv, H>(pages[i], next, layout, queries, D, scores + i * kPagePositions);
   }
   for (int h = 0; h < H; ++h) {
     exponentials(scores + h * kChunkPositions, count, partials + h * partial_size(D));
   }
   for (int64_t i = 0; i < H * columns; i += 16) store(out + i, f32x16{});
-  for (int64_t j = 0; j < count; j += kPagePositions) {
-    const int64_t here = count - j < kPagePositions ? count - j : kPagePositions;
-    page_values<Kv, H>(pages[j / kPagePositions], layout, scores + j, here, columns, out);
+  for (int64_t i = 0; i <= last; ++i) {
+    const int64_t here = i < last ? kPagePositions : count - last * kPagePositions;
+    page_values<Kv, H>(pages[i], pages[i < last ? i + 1 : i], layout, scores + i * kPagePositions,
+                       here, columns, out);
   }
   for (int h = 0; h < H; ++h) {
     double* weighted = partials + h * partial_size(D) + 2;
