@@ -26,8 +26,11 @@ struct Pairs {
 };
 TRIT_INLINE Ints splat_ints(int32_t x) { return {_mm512_set1_epi32(x)}; }
 TRIT_INLINE f32x16 lanes(Ints x) { return reinterpret_cast<f32x16>(_mm512_cvtepi32_ps(x.v)); }
+// Not the intrinsic: g++ 12 gives its result another type than its argument's, and so copies all sums of a loop
+// between registers in every round.
 TRIT_INLINE Ints add_products(Ints sum, Pairs x, int32_t y) {
-  return {_mm512_dpwssd_epi32(sum.v, x.v, _mm512_set1_epi32(y))};
+  asm("vpdpwssd %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(_mm512_set1_epi32(y)));
+  return sum;
 }
 TRIT_INLINE Pairs load_pairs(const std::byte* p) {
   return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
