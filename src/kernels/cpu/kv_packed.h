@@ -61,6 +61,9 @@ struct Int4Kv {
 
 constexpr int64_t kRowBytes = 32;  // of every type
 
+// Into the second cache: more lines can be under way to it than to the first.
+TRIT_INLINE void prefetch(const std::byte* p) { __builtin_prefetch(p, 0, 2); }
+
 // For each of H heads (1, 2, 4) and S vectors of lanes side by side (1, 2, 4): finish(h, s, begin(h) + the sum over
 // `rows` rows, S vectors each, of row times weight). w: [H, w_stride]. What lies `ahead` bytes on is prefetched.
 // The sums have names: g++ 12 would spill an array, and copies members of a struct back and forth.
@@ -77,8 +80,8 @@ TRIT_INLINE void accumulate(const std::byte* x, int64_t ahead, int64_t rows,
   const typename Kv::Weight *w1 = w + (kTwo ? w_stride : 0), *w2 = w + (kFour ? 2 * w_stride : 0),
                             *w3 = w + (kFour ? 3 * w_stride : 0);
   for (int64_t r = 0; r < rows; ++r, x += S * kRowBytes) {
-    __builtin_prefetch(x + ahead);
-    if constexpr (kQuad) __builtin_prefetch(x + ahead + 64);
+    prefetch(x + ahead);
+    if constexpr (kQuad) prefetch(x + ahead + 64);
     const auto a = Kv::load_row(x), b = Kv::load_row(x + (kPair ? kRowBytes : 0)),
                c = Kv::load_row(x + (kQuad ? 2 * kRowBytes : 0)),
                d = Kv::load_row(x + (kQuad ? 3 * kRowBytes : 0));
@@ -346,20 +349,29 @@ TRIT_INLINE void page_scores(const std::byte* page, const std::byte* next,
   }
 }
 
-// Scores become exponentials of the distance to the largest, and zeros from `count` to the end of its page.
-TRIT_INLINE void exponentials(float* scores, int64_t count, double* partial) {
-  const int64_t end = (count + 15) / 16 * 16;
+// Scores become exponentials of the distance to the largest, and zeros from `count` to the end of its page. Four
+// vectors at a time hide each other's latency. Meanwhile `soon` is prefetched, up to `soon_end`.
+TRIT_INLINE void exponentials(float* scores, int64_t count, double* partial, const std::byte* soon,
+                              const std::byte* soon_end) {
+  const int64_t end = pages_of(count) * kPagePositions;
   for (int64_t j = count; j < end; ++j) scores[j] = scores[0];
   f32x16 best = load(scores);
   for (int64_t j = 16; j < end; j += 16) best = larger(load(scores + j), best);
   const float largest = max_lanes(best);
   // exp16 takes a NaN for a number: zero times the scores keeps it, and otherwise adds nothing.
-  f32x16 sum{};
-  for (int64_t j = 0; j < end; j += 16) {
-    sum += load(scores + j) * 0.0f;
-    store(scores + j, exp16(load(scores + j) - largest));
+  f32x16 nothing{};
+  for (int64_t j = 0; j < end; j += 64) {
+    for (int line = 0; line < 32 && soon < soon_end; ++line, soon += 64) prefetch(soon);
+    const f32x16 s0 = load(scores + j), s1 = load(scores + j + 16), s2 = load(scores + j + 32),
+                 s3 = load(scores + j + 48);
+    nothing += ((s0 + s1) + (s2 + s3)) * 0.0f;
+    store(scores + j, exp16(s0 - largest));
+    store(scores + j + 16, exp16(s1 - largest));
+    store(scores + j + 32, exp16(s2 - largest));
+    store(scores + j + 48, exp16(s3 - largest));
   }
-  for (int64_t j = count; j < pages_of(count) * kPagePositions; ++j) scores[j] = 0.0f;
+  for (int64_t j = count; j < end; ++j) scores[j] = 0.0f;
+  f32x16 sum = nothing;
   for (int64_t j = 0; j < end; j += 16) sum += load(scores + j);
   partial[0] = static_cast<double>(largest);
   partial[1] = static_cast<double>(sum_lanes(sum));
@@ -461,7 +473,9 @@ TRIT_INLINE void attend(const float* q, const std::byte* const* pages, const KvP
     page_scores<Kv, H>(pages[i], next, layout, queries, D, scores + i * kPagePositions);
   }
   for (int h = 0; h < H; ++h) {
-    exponentials(scores + h * kChunkPositions, count, partials + h * partial_size(D));
+    const std::byte* soon = pages[h < last ? h + 1 : 0];
+    exponentials(scores + h * kChunkPositions, count, partials + h * partial_size(D),
+                 soon + layout.values, soon + (h < last ? layout.bytes : 0));
   }
   for (int64_t i = 0; i < H * columns; i += 16) store(out + i, f32x16{});
   for (int64_t i = 0; i <= last; ++i) {
