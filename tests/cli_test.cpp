@@ -60,6 +60,37 @@ TEST_F(Cli, RunPrintsTextAndFigures) {
   EXPECT_EQ(stopped.err, "");
 }
 
+// Side by side in one cache, of prompts that run in pieces: each is the text that its seed gives alone.
+TEST_F(Cli, RunWritesSeveralTextsAtOnce) {
+  const auto run = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"run", "model.gguf",   "-n",
+                                          "12",  "--ignore-end", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = trit(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return parse_json(outcome.out, "trit run --json");
+  };
+  write_text(directory() / "prompt.txt", "The king went to the wood and the dog sat there\n");
+  const Json three = run({"--file", "prompt.txt", "--seed", "5", "--samples", "3"});
+  ASSERT_EQ(three["texts"].size(), 3u);
+  EXPECT_EQ(three["generated_tokens"], 36);
+  for (size_t i = 0; i < 3; ++i) {
+    const Json alone = run({"-f", "prompt.txt", "-s", std::to_string(5 + i), "-b", "3"});
+    EXPECT_EQ(alone["text"], three["texts"][i]);
+  }
+  EXPECT_NE(three["texts"][0], three["texts"][1]);
+  const Outcome plain = trit({"run", "model.gguf", "The", "-n", "3", "--samples", "2", "--quiet"});
+  EXPECT_NE(plain.out.find("\n---\nThe"), std::string::npos) << plain.out;
+}
+
+TEST_F(Cli, TheContextEndsAText) {
+  const Outcome outcome =
+      trit({"run", "model.gguf", "The king", "-c", "16", "-n", "100", "--ignore-end", "--json"});
+  const Json json = parse_json(outcome.out, "trit run --json");
+  EXPECT_EQ(json["stop_reason"], "context full");
+  EXPECT_EQ(json["prompt_tokens"].get<int>() + json["generated_tokens"].get<int>(), 17);
+}
+
 TEST_F(Cli, CompareTrainsBothAndPrintsThePapersTable) {
   std::vector<std::string> arguments = train_arguments("twins", 10);
   arguments[0] = "compare";
@@ -132,7 +163,7 @@ TEST_F(Cli, VerifyTellsTheSameModelFromAnother) {
 
 TEST_F(Cli, HelpForEveryCommandHasExamples) {
   for (const char* command : {"run", "chat", "train", "convert", "perplexity", "compare", "inspect",
-                              "verify", "synth", "pull", "completion", "man"}) {
+                              "verify", "synth", "bench", "pull", "completion", "man"}) {
     const Outcome outcome = trit({command, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command;

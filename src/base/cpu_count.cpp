@@ -2,13 +2,19 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <thread>
+#include <vector>
+
+#include "base/error.h"
 
 namespace trit {
 namespace {
@@ -38,10 +44,35 @@ double least_quota(const Path& mount, Path cgroup, double (*quota)(const Path&))
   return least;
 }
 
-int affinity_cpus() {
+std::vector<int> affinity_cpus() {
+  std::vector<int> cpus;
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-  return static_cast<int>(std::thread::hardware_concurrency());  // more CPUs than a cpu_set_t holds
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  } else {  // more CPUs than a cpu_set_t holds
+    for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu)
+      cpus.push_back(static_cast<int>(cpu));
+  }
+  return cpus;
+}
+
+// What of `count` the cgroup's quota allows, at least 1.
+int within_quota(int count) {
+  std::ifstream file("/proc/self/cgroup");
+  const std::string membership{std::istreambuf_iterator<char>(file), {}};
+  const double quota = std::ceil(cgroup_cpu_quota(membership, "/sys/fs/cgroup"));
+  return std::max(1, quota < count ? static_cast<int>(quota) : count);
+}
+
+std::vector<int> own_cores() {
+  return core_cpus(affinity_cpus(), [](int cpu) {
+    std::ifstream file(
+        fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
+    std::string list;
+    std::getline(file, list);
+    return list;
+  });
 }
 
 }  // namespace
@@ -61,12 +92,38 @@ double cgroup_cpu_quota(std::string_view membership, const Path& mount) {
   return least;
 }
 
-int available_cpus() {
-  std::ifstream file("/proc/self/cgroup");
-  const std::string membership{std::istreambuf_iterator<char>(file), {}};
-  const double quota = std::ceil(cgroup_cpu_quota(membership, "/sys/fs/cgroup"));
-  const int cpus = std::max(1, affinity_cpus());
-  return quota < cpus ? std::max(1, static_cast<int>(quota)) : cpus;
+int available_cpus() { return within_quota(static_cast<int>(affinity_cpus().size())); }
+
+std::vector<int> core_cpus(std::span<const int> cpus,
+                           const std::function<std::string(int)>& siblings) {
+  std::set<std::string> seen;
+  std::vector<int> cores;
+  for (const int cpu : cpus) {
+    const std::string list = siblings(cpu);
+    if (list.empty() || seen.insert(list).second) cores.push_back(cpu);
+  }
+  return cores;
+}
+
+int available_cores() { return within_quota(static_cast<int>(own_cores().size())); }
+
+std::vector<int> cpus_to_pin(std::span<const int> cores, int online, int threads) {
+  const auto count = static_cast<int>(cores.size());
+  if (count >= online || threads > count) return {};
+  return {cores.begin(), cores.begin() + threads};
+}
+
+std::vector<int> cpus_to_pin(int threads) {
+  const char* setting = std::getenv("TRIT_PIN");
+  const std::string_view text = setting == nullptr ? "" : setting;
+  if (text == "0") return {};
+  const int online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (text.empty()) {  // a mask of all CPUs is no mask
+    if (static_cast<int>(affinity_cpus().size()) >= online) return {};
+  } else if (text != "1") {
+    bad_input("TRIT_PIN is \"{}\", expected 0 or 1", printable(text));
+  }
+  return cpus_to_pin(own_cores(), std::numeric_limits<int>::max(), threads);
 }
 
 }  // namespace trit

@@ -1,9 +1,11 @@
 #include "base/cpu_count.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <fstream>
+#include <vector>
 
 #include "base/test_folder.h"
 
@@ -52,7 +54,26 @@ TEST_F(CgroupQuota, Version1) {
   EXPECT_EQ(cgroup_cpu_quota("2:cpuacct:/a\n1:cpuset:/a\n", mount_), INFINITY);
 }
 
-TEST(AvailableCpus, IsAtLeastOne) { EXPECT_GE(available_cpus(), 1); }
+TEST(AvailableCpus, IsAtLeastOne) {
+  EXPECT_GE(available_cores(), 1);
+  EXPECT_LE(available_cores(), available_cpus());
+}
+
+TEST(AvailableCpus, HyperThreadsOfACoreCountOnce) {
+  const auto siblings = [](int cpu) {  // four cores of two threads, and one CPU that says nothing
+    return cpu == 8 ? std::string() : fmt::format("{},{}", cpu % 4, cpu % 4 + 4);
+  };
+  EXPECT_EQ(core_cpus(std::vector{0, 1, 4, 5, 7, 8}, siblings), (std::vector{0, 1, 7, 8}));
+  EXPECT_EQ(core_cpus(std::vector<int>{}, siblings), std::vector<int>{});
+}
+
+// Only a mask that leaves CPUs of the machine out says that these are the process's own.
+TEST(AvailableCpus, PinsOnlyToCpusThatAreTheProcessesOwn) {
+  EXPECT_EQ(cpus_to_pin(std::vector{4, 5, 6}, 16, 3), (std::vector{4, 5, 6}));
+  EXPECT_EQ(cpus_to_pin(std::vector{4, 5, 6}, 16, 2), (std::vector{4, 5}));
+  EXPECT_EQ(cpus_to_pin(std::vector{4, 5, 6}, 16, 4), std::vector<int>{});
+  EXPECT_EQ(cpus_to_pin(std::vector{0, 1}, 2, 2), std::vector<int>{});
+}
 
 }  // namespace
 }  // namespace trit

@@ -1,6 +1,10 @@
 #include "base/thread_pool.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -10,6 +14,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/cpu_count.h"
 #include "base/error.h"
@@ -18,25 +23,35 @@ namespace trit {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-// Waiting spins this long before it sleeps: the gap between two loops of a model's layer is shorter,
-// and waking a sleeping thread takes about as long.
+// Waiting spins this long before it sleeps: waking a sleeping thread takes about as long.
 constexpr auto kSpin = std::chrono::microseconds(50);
+// The same inside a ParallelSection, where the gap between two loops may hold what one thread does alone.
+constexpr auto kSpinInSection = std::chrono::milliseconds(2);
+
+std::atomic<int> sections = 0;  // that live
 
 void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
 #endif
+}
+
+std::chrono::nanoseconds spin_time() {
+  return sections.load(std::memory_order_relaxed) > 0 ? std::chrono::nanoseconds(kSpinInSection)
+                                                      : std::chrono::nanoseconds(kSpin);
 }
 
 // Returns a value of `word` that differs from `old`.
 uint32_t wait_for_change(const std::atomic<uint32_t>& word, uint32_t old) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
-  while (std::chrono::steady_clock::now() < deadline) {
+  const auto begin = std::chrono::steady_clock::now();
+  do {
     for (int i = 0; i < 32; ++i) {
       if (const uint32_t value = word.load(std::memory_order_acquire); value != old) return value;
       pause();
     }
-  }
+  } while (std::chrono::steady_clock::now() - begin < spin_time());
   uint32_t value = old;
   while ((value = word.load(std::memory_order_acquire)) == old) word.wait(old);
   return value;
@@ -48,6 +63,12 @@ void run_serially(int64_t count, const std::function<void(int64_t)>& body) {
   for (int64_t i = 0; i < count; ++i) body(i);
 }
 
+// The indices that a thread begins with; others help when they are done with theirs.
+struct alignas(64) Share {
+  std::atomic<int64_t> next = 0;
+  int64_t end = 0;
+};
+
 // Workers enter a loop through a gate: the caller opens it, works itself, shuts it when no index is
 // left, and waits only for the workers that are inside. A worker that the system did not schedule in
 // time finds the gate shut and delays nobody.
@@ -55,18 +76,20 @@ class ThreadPool {
  public:
   void run(int64_t count, int threads, const std::function<void(int64_t)>& body) {
     const std::lock_guard turn(callers_);
-    for (; workers_ < threads - 1; ++workers_) std::thread([this] { worker_loop(); }).detach();
+    while (workers_ < threads - 1) add_worker(threads);
     body_ = &body;
-    count_ = count;
-    seats_.store(threads - 1, std::memory_order_relaxed);
-    next_.store(0, std::memory_order_relaxed);
+    threads_ = threads;
+    for (int64_t i = 0; i < threads; ++i) {
+      shares_[i].next.store(count * i / threads, std::memory_order_relaxed);
+      shares_[i].end = count * (i + 1) / threads;
+    }
     error_ = nullptr;
     failed_.store(false, std::memory_order_relaxed);
 
     gate_.store(0, std::memory_order_release);
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
-    work();
+    work(0);
     uint32_t gate = gate_.fetch_or(kShut, std::memory_order_acq_rel) | kShut;
     while (gate != kShut) gate = wait_for_change(gate_, gate);
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -75,11 +98,25 @@ class ThreadPool {
  private:
   static constexpr uint32_t kShut = uint32_t{1} << 31;  // the bits below count workers inside
 
-  void worker_loop() {
+  // The first CPU stays for the caller, who is not ours to pin.
+  void add_worker(int threads) {
+    const int self = ++workers_;
+    const std::vector<int> cpus = cpus_to_pin(threads);
+    std::thread worker([this, self] { worker_loop(self); });
+    if (!cpus.empty()) {
+      cpu_set_t set;
+      CPU_ZERO(&set);
+      CPU_SET(cpus[static_cast<size_t>(self)], &set);
+      pthread_setaffinity_np(worker.native_handle(), sizeof(set), &set);
+    }
+    worker.detach();
+  }
+
+  void worker_loop(int self) {
     for (uint32_t seen = 0;;) {
       seen = wait_for_change(round_, seen);
       if (!enter()) continue;
-      if (seats_.fetch_sub(1, std::memory_order_relaxed) > 0) work();
+      if (self < threads_) work(self);
       leave();
     }
   }
@@ -96,26 +133,30 @@ class ThreadPool {
     if (gate_.fetch_sub(1, std::memory_order_release) == (kShut | 1)) gate_.notify_all();
   }
 
-  // Takes indices until none is left.
-  void work() {
+  // Takes indices, of its own share first, until none is left.
+  void work(int self) {
     inside_body = true;
     try {
-      for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) (*body_)(i);
+      for (int i = 0; i < threads_; ++i) work_through(shares_[(self + i) % threads_]);
     } catch (...) {
-      next_.store(count_, std::memory_order_relaxed);
       if (!failed_.exchange(true)) error_ = std::current_exception();
     }
   }
 
+  void work_through(Share& share) {
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
+      const int64_t i = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= share.end || failed_.load(std::memory_order_relaxed)) return;
+      (*body_)(i);
+    }
+  }
+
   std::mutex callers_;
-  int workers_ = 0;
+  int workers_ = 0, threads_ = 0;
   const std::function<void(int64_t)>* body_ = nullptr;
-  int64_t count_ = 0;
   std::exception_ptr error_;
   std::atomic<bool> failed_ = false;
-  std::atomic<int> seats_ =
-      0;  // workers that may still join; the pool may hold more than asked for
-  alignas(64) std::atomic<int64_t> next_ = 0;
+  std::array<Share, kMaxThreads> shares_;
   alignas(64) std::atomic<uint32_t> gate_ = kShut;
   alignas(64) std::atomic<uint32_t> round_ = 0;
 };
@@ -128,7 +169,7 @@ ThreadPool& pool() {
 
 int initial_thread_count() {
   const char* setting = std::getenv("TRIT_THREADS");
-  if (setting == nullptr || *setting == '\0') return std::min(available_cpus(), kMaxThreads);
+  if (setting == nullptr || *setting == '\0') return std::min(available_cores(), kMaxThreads);
   const std::string_view text = setting;
   int count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
@@ -172,5 +213,8 @@ void parallel_ranges(int64_t total, int64_t grain,
   const int64_t pieces = total / grain + (total % grain != 0);
   parallel_for(pieces, [&](int64_t i) { body(i * grain, std::min(total, (i + 1) * grain)); });
 }
+
+ParallelSection::ParallelSection() { sections.fetch_add(1, std::memory_order_relaxed); }
+ParallelSection::~ParallelSection() { sections.fetch_sub(1, std::memory_order_relaxed); }
 
 }  // namespace trit

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/generate_options.h"
 #include "cli/interrupt.h"
 #include "hub/resolve.h"
@@ -47,7 +48,7 @@ struct Options {
   std::string model;
   GenerateOptions generate;
   std::string system, prompt, template_file, variables;
-  int64_t context = 0;
+  EngineFlags engine;
   bool quiet = false;
   template <class Visitor>
   void visit(Visitor&& v) {
@@ -56,7 +57,7 @@ struct Options {
     v("template", template_file, "file with the chat template; default: the model's own");
     v("template-variables", variables, "more variables for it, as a JSON object");
     visit_options(generate, v);
-    v("context", context, "positions of the cache; 0: as many as the model has");
+    visit_options(engine, "tokens of the conversation, at most; 0: as many as the model has", v);
     v("quiet", quiet, "print the answers alone");
   }
 };
@@ -115,7 +116,7 @@ void Chat::stats() const {
              "answer     {:>6} tokens  {:>8.1f} tok/s, stopped by {}\n"
              "context    {:>6} of {} positions\n",
              report.prompt_tokens, speed(report.prompt_tokens, report.prompt_seconds),
-             last_.reused_tokens, report.generated_tokens,
+             report.reused_tokens, report.generated_tokens,
              speed(report.generated_tokens, report.generate_seconds), to_string(report.reason),
              conversation_.position(), conversation_.context());
 }
@@ -231,12 +232,14 @@ OrderedJson variables_of(const Options& options) {
 
 void run(const Options& options) {
   validate(options.generate);
+  validate(options.engine);
   const OrderedJson variables = variables_of(options);
   const Path path = resolve_model(options.model);
   const ChatTemplate chat_template = template_for(options, path);
-  const Model model = Model::open(path);
-  Conversation conversation(model.weights(), tokenizer_of(model, path), chat_template,
-                            {options.context, variables});
+  const Model model = Model::open_to_run(path);
+  const int64_t most = model.config().context, wanted = options.engine.context;
+  LocalEngine local(model.weights(), options.engine, wanted > 0 ? std::min(wanted, most) : most);
+  Conversation conversation(local.engine, tokenizer_of(model, path), chat_template, variables);
   conversation.set_system(options.system);
   const bool interactive = isatty(STDIN_FILENO) != 0 && options.prompt.empty();
   Chat chat(conversation, options.generate, interactive && !options.quiet);

@@ -95,7 +95,7 @@ double milliseconds_per_token(const Model& model) {
 
 Figures measure(const std::string& name, const Path& path, const TokenDataset& dataset,
                 int64_t window) {
-  const Model model = Model::open(path);
+  const Model model = Model::open_to_run(path);
   const Config& config = model.config();
   if (config.vocabulary != dataset.vocab_size()) {
     bad_input("{}: its vocabulary has {} tokens, the dataset's {}", path.string(),

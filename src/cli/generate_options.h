@@ -10,7 +10,7 @@ namespace trit {
 
 template <class Visitor>
 void visit_options(GenerateOptions& generate, Visitor&& v) {
-  v("temperature", generate.sampler.temperature, "0: always the most probable token");
+  v("temperature,--temp", generate.sampler.temperature, "0: always the most probable token");
   v("top-k", generate.sampler.top_k, "choose among the k most probable tokens; 0: all");
   v("top-p", generate.sampler.top_p, "of those, the fewest that reach this probability; 1: all");
   v("min-p", generate.sampler.min_p,
@@ -18,7 +18,7 @@ void visit_options(GenerateOptions& generate, Visitor&& v) {
   v("repetition-penalty", generate.sampler.repetition_penalty,
     "above 1 makes recent tokens less probable");
   v("repetition-window", generate.sampler.repetition_window, "how many tokens are recent");
-  v("seed", generate.sampler.seed, "the same seed gives the same text");
+  v("seed,-s", generate.sampler.seed, "the same seed gives the same text");
   v("stop", generate.stop, "stop before this text appears (may be repeated)");
   v("ignore-end", generate.ignore_end, "go on after the end-of-text token");
 }

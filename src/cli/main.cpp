@@ -30,8 +30,10 @@ Examples:
 Each command has its own --help.
 
 Environment:
-  TRIT_THREADS   threads to use (default: the CPUs this process may run on)
-  TRIT_ISA       kernels to use: scalar, avx2 or avx512vnni (default: the best the machine runs)
+  TRIT_THREADS   threads to use (default: the cores this process may run on)
+  TRIT_PIN       1 or 0: pin threads to cores or not (default: when an affinity mask gives this process its own)
+  TRIT_ISA       kernels to use: scalar, avx2, avxvnni, avx512vnni, avx512vbmi or amx (default: the best the machine runs)
+  TRIT_TILES     form of ternary weights in memory: 2-bit, base-3 or auto (default: what measured faster here)
 )";
 
 int report(const std::string& message, trit::ExitCode code) {
@@ -59,8 +61,8 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", "trit " TRIT_VERSION);
   program
       .add_option_function<int>(
-          "--threads", [](const int& count) { trit::set_thread_count(count); },
-          "threads to use; default: the CPUs this process may run on")
+          "-t,--threads", [](const int& count) { trit::set_thread_count(count); },
+          "threads to use; default: the cores this process may run on")
       ->check(CLI::Range(1, 1024));
   program.fallthrough();
   trit::add_run_command(program);
@@ -75,6 +77,7 @@ int main(int argc, char** argv) {
   trit::add_verify_command(program);
   trit::add_inspect_command(program);
   trit::add_synth_command(program);
+  trit::add_bench_command(program);
   trit::add_completion_command(program);
   trit::add_man_command(program);
   if (argc < 2) {

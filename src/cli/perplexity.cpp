@@ -55,7 +55,7 @@ void run(const Options& options) {
   if (options.tokens < 0)
     bad_input("--tokens: {} is out of range; it must be 0 or more", options.tokens);
   const Split split = split_from(options.split);
-  const Model model = Model::open(resolve_model(options.model));
+  const Model model = Model::open_to_run(resolve_model(options.model));
   const TokenDataset dataset = TokenDataset::open(options.data);
   if (dataset.vocab_size() > model.config().vocabulary) {
     bad_input("{}: its tokens go up to {}, the vocabulary of {} has {}", options.data,

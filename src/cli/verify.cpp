@@ -67,7 +67,7 @@ VerifyReport compare(const Options& options, const Path& path, const Model& mode
   const Path against = resolve_model(options.against);
   if (against.extension() == ".safetensors" && !std::filesystem::is_directory(against))
     return verify(model, Safetensors::open(against), against);
-  return verify(model, Model::open(against), tokens_to_compare(options, path, model));
+  return verify(model, Model::open_to_run(against), tokens_to_compare(options, path, model));
 }
 
 OrderedJson to_json(const VerifyReport& report, double tolerance, bool passed) {
@@ -121,7 +121,7 @@ void run(const Options& options) {
   if (!(options.tolerance >= 0))
     bad_input("--tolerance: {} is out of range; it must be 0 or more", options.tolerance);
   const Path path = resolve_model(options.model);
-  const Model model = Model::open(path);
+  const Model model = Model::open_to_run(path);
   const VerifyReport report = compare(options, path, model);
   const bool passed = report.worst_relative_l2() <= options.tolerance &&
                       report.greedy_agreed == report.greedy_tokens;

@@ -13,14 +13,12 @@ std::string spelling(const Tokenizer& tokenizer, int32_t id) {
 
 }  // namespace
 
-Conversation::Conversation(const Weights& weights, Tokenizer tokenizer, ChatTemplate chat_template,
-                           const ConversationOptions& options)
-    : tokenizer_(std::move(tokenizer)),
-      template_(std::move(chat_template)),
-      session_(weights, options.context > 0 ? options.context : weights.config.context) {
+Conversation::Conversation(Engine& engine, Tokenizer tokenizer, ChatTemplate chat_template,
+                           OrderedJson variables)
+    : engine_(engine), tokenizer_(std::move(tokenizer)), template_(std::move(chat_template)) {
   chat_.bos_token = spelling(tokenizer_, tokenizer_.bos_id());
   chat_.eos_token = spelling(tokenizer_, tokenizer_.eos_id());
-  chat_.variables = options.variables;
+  chat_.variables = std::move(variables);
   end_of_turn_ = find_end_of_turn();
 }
 
@@ -56,37 +54,26 @@ std::vector<int32_t> Conversation::prompt() const {
   std::vector<int32_t> tokens =
       tokenizer_.encode(rendered(messages_, true), /*parse_special=*/true);
   if (tokens.empty()) bad_input("{}: it makes no text of the conversation", template_.where());
-  if (static_cast<int64_t>(tokens.size()) > session_.context()) {
+  if (static_cast<int64_t>(tokens.size()) > context()) {
     bad_input(
         "the conversation has {} tokens, the context has room for {}; take something back or "
         "begin anew",
-        tokens.size(), session_.context());
+        tokens.size(), context());
   }
   return tokens;
 }
 
 Answer Conversation::answer(const GenerateOptions& options, const Show& show) {
   const std::vector<int32_t> tokens = prompt();
-  const auto differs = std::mismatch(cached_.begin(), cached_.end(), tokens.begin(), tokens.end());
-  // At least one token must be run, for its logits.
-  const auto shared =
-      std::min(differs.first - cached_.begin(), static_cast<std::ptrdiff_t>(tokens.size()) - 1);
-  session_.rewind(shared);
-  cached_.resize(static_cast<size_t>(shared));  // until more is known: generate() may throw
-
   GenerateOptions turn = options;
   turn.end_tokens.insert(turn.end_tokens.end(), end_of_turn_.begin(), end_of_turn_.end());
   turn.sampler.seed += answers_++;
   Answer answer;
-  answer.reused_tokens = shared;
-  answer.report = generate(session_, tokenizer_, tokens, turn, [&](std::string_view text) {
+  answer.report = generate(engine_, tokenizer_, tokens, turn, [&](std::string_view text) {
     answer.text += text;
     return show(text);
   });
-  cached_ = tokens;
-  const std::vector<int32_t>& made = answer.report.tokens;
-  cached_.insert(cached_.end(), made.begin(), made.end());
-  cached_.resize(static_cast<size_t>(session_.position()));
+  position_ = std::ssize(tokens) + answer.report.generated_tokens;
   return answer;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// A conversation with a model: messages, the template that makes them a prompt, and a session that keeps
-// what was computed. Only tokens behind the part that the new prompt shares with the old one are run.
+// A conversation with a model: messages and the template that makes them a prompt. What the engine's prefix cache
+// has of the prompt is not run again.
 
 #include <functional>
 #include <string>
@@ -12,22 +12,16 @@
 
 namespace trit {
 
-struct ConversationOptions {
-  int64_t context = 0;    // positions of the cache; 0: the model's
-  OrderedJson variables;  // for the template: an object, or null
-};
-
 struct Answer {
   std::string text;
   GenerateReport report;
-  int64_t reused_tokens = 0;  // of the prompt that were in the cache
 };
 
 class Conversation {
  public:
-  // The weights must outlive it.
-  Conversation(const Weights& weights, Tokenizer tokenizer, ChatTemplate chat_template,
-               const ConversationOptions& options);
+  // The engine must outlive it. `variables` are the template's: an object, or null.
+  Conversation(Engine& engine, Tokenizer tokenizer, ChatTemplate chat_template,
+               OrderedJson variables = {});
 
   using Show = std::function<bool(std::string_view)>;  // returns false to end the answer
 
@@ -52,8 +46,8 @@ class Conversation {
 
   // Special tokens that the template puts behind an answer, such as <|eot_id|> or <|im_end|>.
   const std::vector<int32_t>& end_of_turn() const { return end_of_turn_; }
-  int64_t context() const { return session_.context(); }
-  int64_t position() const { return session_.position(); }  // tokens in the cache
+  int64_t context() const { return engine_.context(); }
+  int64_t position() const { return position_; }  // tokens of the last prompt and its answer
 
  private:
   Answer answer(const GenerateOptions& options, const Show& show);
@@ -63,11 +57,11 @@ class Conversation {
   size_t last_user()
       const;  // place of the user's last message; messages_.size() when there is none
 
+  Engine& engine_;
   Tokenizer tokenizer_;
   ChatTemplate template_;
   ChatOptions chat_;
-  Session session_;
-  std::vector<int32_t> cached_;  // the tokens of the session's positions
+  int64_t position_ = 0;
   std::vector<ChatMessage> messages_;
   std::vector<int32_t> end_of_turn_;
   uint64_t answers_ = 0;  // that were asked for: each has a seed of its own

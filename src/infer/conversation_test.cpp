@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <list>
+
 #include "base/error.h"
+#include "infer/cpu_backend.h"
 #include "model/checkpoint.h"
 #include "text/train_bpe.h"
 
@@ -30,33 +33,41 @@ class ConversationTest : public testing::Test {
     c.layers = 2;
     return c;
   }
-  Conversation talk(const char* source = kTemplate, int64_t context = 512) const {
-    return Conversation(model.weights(), tokenizer, ChatTemplate(source, "template"),
-                        {context, {}});
+  // With an engine of its own.
+  Conversation talk(const char* source = kTemplate, int64_t context = 512) {
+    engines.emplace_back(model.weights(), context);
+    return Conversation(engines.back().engine, tokenizer, ChatTemplate(source, "template"));
   }
   static bool go_on(std::string_view) { return true; }
 
+  struct OwnEngine {
+    OwnEngine(const Weights& weights, int64_t context)
+        : backend(weights, {.positions = context}), engine(backend, {.context = context}) {}
+    CpuBackend backend;
+    Engine engine;
+  };
   Tokenizer tokenizer;
   Model model;
   GenerateOptions options;
+  std::list<OwnEngine> engines;
 };
 
 // What the cache holds must not show: the second answer is that of a new conversation with the same past.
 TEST_F(ConversationTest, OnlyNewTokensAreRunAndTheAnswerIsTheSame) {
   Conversation first = talk();
   const Answer one = first.say("the cat", options, go_on);
-  EXPECT_EQ(one.reused_tokens, 0);
+  EXPECT_EQ(one.report.reused_tokens, 0);
   EXPECT_GT(one.report.prompt_tokens, 0);
   const Answer two = first.say("sat", options, go_on);
-  EXPECT_GE(two.reused_tokens, one.report.prompt_tokens);
+  EXPECT_GE(two.report.reused_tokens, one.report.prompt_tokens);
 
   Conversation second = talk();
   second.load(Json::parse(first.save().dump()), "saved");
   ASSERT_TRUE(second.undo());
   const Answer again = second.say("sat", options, go_on);
-  EXPECT_EQ(again.reused_tokens, 0);
+  EXPECT_EQ(again.report.reused_tokens, 0);
   EXPECT_EQ(again.text, two.text);
-  EXPECT_EQ(again.report.prompt_tokens, two.reused_tokens + two.report.prompt_tokens);
+  EXPECT_EQ(again.report.prompt_tokens, two.report.reused_tokens + two.report.prompt_tokens);
   EXPECT_EQ(second.messages().size(), 4u);
 }
 

@@ -1,27 +1,12 @@
 #include "infer/generate.h"
 
 #include <algorithm>
+#include <list>
 
 #include "base/error.h"
 #include "base/timer.h"
 
 namespace trit {
-
-std::string_view to_string(StopReason reason) {
-  switch (reason) {
-    case StopReason::kLength:
-      return "length";
-    case StopReason::kEndOfText:
-      return "end of text";
-    case StopReason::kStopString:
-      return "stop string";
-    case StopReason::kContextFull:
-      return "context full";
-    case StopReason::kInterrupted:
-      return "interrupted";
-  }
-  return "?";
-}
 
 std::string StopFilter::push(std::string_view text) {
   held_ += text;
@@ -45,63 +30,115 @@ std::string StopFilter::push(std::string_view text) {
   return shown;
 }
 
-GenerateReport generate(Session& session, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
-                        const GenerateOptions& options,
-                        const std::function<bool(std::string_view)>& on_text) {
-  const auto held = static_cast<size_t>(session.position());
-  TRIT_CHECK(prompt.size() > held);
+std::string TextStream::push(const Event& event) {
+  std::string text;
+  if (event.token >= 0 && event.end != StopReason::kEndOfText)
+    text = filter_.push(decoder_.push(event.token));
+  if (event.end && !filter_.stopped()) text += filter_.push(decoder_.flush()) + filter_.flush();
+  end_ = filter_.stopped() ? StopReason::kStopString : event.end;
+  return text;
+}
+
+Request request_for(std::vector<int32_t> prompt, const Tokenizer& tokenizer,
+                    const GenerateOptions& options) {
   for (const std::string& stop : options.stop) {
     if (stop.empty())
-      bad_input("--stop: the empty string would stop at once; give at least one character");
+      bad_input("--stop: an empty string would stop at once; give at least one character");
   }
-  Sampler sampler(options.sampler);
-  StreamDecoder decoder(tokenizer);
-  StopFilter filter(options.stop);
-  GenerateReport report;
-  const std::span<const int32_t> fresh = std::span(prompt).subspan(held);
-  report.prompt_tokens = static_cast<int64_t>(fresh.size());
+  Request request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = options.max_tokens;
+  request.sampler = options.sampler;
+  if (!options.ignore_end) {
+    request.end_tokens = options.end_tokens;
+    if (tokenizer.eos_id() >= 0) request.end_tokens.push_back(tokenizer.eos_id());
+  }
+  return request;
+}
 
-  Timer timer;
-  std::span<float> logits = session.feed(fresh);
-  report.prompt_seconds = timer.seconds();
-  timer.restart();
-  std::vector<int32_t> history = std::move(prompt);
-  const auto ends = [&](int32_t token) {
-    const auto& more = options.end_tokens;
-    return token == tokenizer.eos_id() || std::find(more.begin(), more.end(), token) != more.end();
-  };
-  const auto show = [&](const std::string& text) { return text.empty() || on_text(text); };
-  while (true) {
-    if (report.generated_tokens >= options.max_tokens) break;
-    const int32_t token = sampler.sample(logits, history);
-    history.push_back(token);
-    report.tokens.push_back(token);
-    ++report.generated_tokens;
-    if (!options.ignore_end && ends(token)) {
-      report.reason = StopReason::kEndOfText;
-      break;
-    }
-    if (!show(filter.push(decoder.push(token)))) {
-      report.reason = StopReason::kInterrupted;
-      break;
-    }
-    if (filter.stopped()) {
-      report.reason = StopReason::kStopString;
-      break;
-    }
-    if (report.generated_tokens >= options.max_tokens) break;
-    if (session.position() == session.context()) {
-      report.reason = StopReason::kContextFull;
-      break;
-    }
-    logits = session.feed({&token, 1});
+namespace {
+
+// One request of generate_samples(). However that ends, the request does too.
+class Generation {
+ public:
+  Generation(Engine& engine, const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
+             const GenerateOptions& options)
+      : engine_(engine),
+        id_(engine.submit(request_for(prompt, tokenizer, options))),
+        prompt_(std::ssize(prompt)),
+        text_(tokenizer, options) {}
+  Generation(const Generation&) = delete;
+  ~Generation() { engine_.cancel(id_); }
+
+  RequestId id() const { return id_; }
+  bool ended() const { return end_.has_value(); }
+  std::string take(const Event& event);
+  void interrupt() { end_ = end_.value_or(StopReason::kInterrupted); }
+  GenerateReport report();
+
+ private:
+  Engine& engine_;
+  RequestId id_;
+  int64_t prompt_;
+  TextStream text_;
+  std::optional<StopReason> end_;
+  GenerateReport report_;
+  Timer timer_;
+};
+
+std::string Generation::take(const Event& event) {
+  if (event.end == StopReason::kFailed) throw Error(event.error);
+  if (report_.prompt_seconds == 0) {
+    report_.prompt_seconds = timer_.seconds();
+    report_.reused_tokens = event.reused;
+    report_.prompt_tokens = prompt_ - event.reused;
   }
-  if (report.reason != StopReason::kStopString && report.reason != StopReason::kInterrupted) {
-    show(filter.push(decoder.flush()));
-    show(filter.flush());
+  if (event.token >= 0) report_.tokens.push_back(event.token);
+  std::string piece = text_.push(event);
+  end_ = text_.end();
+  report_.generate_seconds = timer_.seconds() - report_.prompt_seconds;
+  if (end_) engine_.cancel(id_);  // when the text is at an end and the request is not
+  return piece;
+}
+
+GenerateReport Generation::report() {
+  report_.generated_tokens = std::ssize(report_.tokens);
+  report_.reason = *end_;
+  return std::move(report_);
+}
+
+}  // namespace
+
+std::vector<GenerateReport> generate_samples(
+    Engine& engine, const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
+    const GenerateOptions& options, int64_t count,
+    const std::function<bool(int64_t, std::string_view)>& on_text) {
+  std::list<Generation> running;
+  GenerateOptions seeded = options;
+  for (int64_t i = 0; i < count; ++i, ++seeded.sampler.seed)
+    running.emplace_back(engine, tokenizer, prompt, seeded);
+  const auto all_ended = [&] { return std::ranges::all_of(running, &Generation::ended); };
+  while (!all_ended()) {
+    const std::span<const Event> events = engine.step();
+    bool go_on = true;
+    int64_t i = 0;
+    for (Generation& generation : running) {
+      const auto event = std::ranges::find(events, generation.id(), &Event::id);
+      const bool mine = event != events.end() && !generation.ended();
+      go_on = on_text(i++, mine ? generation.take(*event) : "") && go_on;
+    }
+    if (!go_on) std::ranges::for_each(running, &Generation::interrupt);
   }
-  report.generate_seconds = timer.seconds();
-  return report;
+  std::vector<GenerateReport> reports;
+  for (Generation& generation : running) reports.push_back(generation.report());
+  return reports;
+}
+
+GenerateReport generate(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
+                        const GenerateOptions& options,
+                        const std::function<bool(std::string_view)>& on_text) {
+  const auto show = [&](int64_t, std::string_view piece) { return on_text(piece); };
+  return std::move(generate_samples(engine, tokenizer, prompt, options, 1, show)[0]);
 }
 
 }  // namespace trit

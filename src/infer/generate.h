@@ -4,10 +4,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "infer/sampler.h"
-#include "infer/session.h"
+#include "infer/engine.h"
 #include "text/tokenizer.h"
 
 namespace trit {
@@ -20,26 +20,34 @@ struct GenerateOptions {
   SamplerOptions sampler;
 };
 
-enum class StopReason : uint8_t { kLength, kEndOfText, kStopString, kContextFull, kInterrupted };
-std::string_view to_string(StopReason reason);  // "length", "end of text", ...
-
 struct GenerateReport {
   int64_t prompt_tokens = 0;  // that were run
-  double prompt_seconds = 0;  // until the first logits
+  int64_t reused_tokens = 0;  // of the prompt, before these: found in the cache
+  double prompt_seconds = 0;  // until the first token
   int64_t generated_tokens = 0;
-  double generate_seconds = 0;
+  double generate_seconds = 0;  // from the first token on
   StopReason reason = StopReason::kLength;
   std::vector<int32_t> tokens;  // the generated ones
 };
 
-// Runs `prompt` and samples up to max_tokens more. `on_text` gets the new text in
-// pieces that are whole UTF-8 characters and never contain the beginning of a stop string that then
-// matches; it returns false to end. Positions that the session holds already are those of the prompt's
-// beginning and are not run again; at least one token must be left to run. Throws Error when the prompt
-// does not fit in the session.
-GenerateReport generate(Session& session, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
+// Runs `prompt` and samples up to max_tokens more; other requests of the engine advance beside it, and lose their
+// events. `on_text` gets the new text in pieces that are whole UTF-8 characters and never contain the
+// beginning of a stop string that then matches; a piece is empty when a step gave no text. It returns false to end.
+// Throws Error when the engine refuses the prompt or the options, or the model fails.
+GenerateReport generate(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
                         const GenerateOptions& options,
                         const std::function<bool(std::string_view)>& on_text);
+
+// `count` texts from the same prompt at once, with the seeds from the options' on: generate() of each.
+// on_text(i, piece) is called for text i; when it returns false, all end.
+std::vector<GenerateReport> generate_samples(
+    Engine& engine, const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
+    const GenerateOptions& options, int64_t count,
+    const std::function<bool(int64_t, std::string_view)>& on_text);
+
+// What to submit. Throws Error for options that are out of range.
+Request request_for(std::vector<int32_t> prompt, const Tokenizer& tokenizer,
+                    const GenerateOptions& options);
 
 // Holds back text that may turn out to begin a stop string.
 class StopFilter {
@@ -56,6 +64,22 @@ class StopFilter {
   std::vector<std::string> stops_;
   std::string held_;
   bool stopped_ = false;
+};
+
+// The text of one request, from its events.
+class TextStream {
+ public:
+  TextStream(const Tokenizer& tokenizer, const GenerateOptions& options)
+      : decoder_(tokenizer), filter_(options.stop) {}
+  // What may be shown now. Nothing more is to be pushed after the end.
+  std::string push(const Event& event);
+  // Why the text ended. After kStopString the request may still run; it is for the caller to cancel it.
+  std::optional<StopReason> end() const { return end_; }
+
+ private:
+  StreamDecoder decoder_;
+  StopFilter filter_;
+  std::optional<StopReason> end_;
 };
 
 }  // namespace trit

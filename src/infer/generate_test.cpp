@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "infer/cpu_backend.h"
 #include "model/checkpoint.h"
 #include "text/train_bpe.h"
 
@@ -49,10 +50,11 @@ class GenerateTest : public testing::Test {
   }
   GenerateReport run(const GenerateOptions& options, std::string* text = nullptr,
                      int64_t context = 64) {
-    Session session(model.weights(), context);
+    CpuBackend backend(model.weights(), {.positions = context});
+    Engine engine(backend, {.context = context});
     std::string out;
     const GenerateReport report =
-        generate(session, tokenizer, {3, 4, 5}, options, [&](std::string_view piece) {
+        generate(engine, tokenizer, {3, 4, 5}, options, [&](std::string_view piece) {
           out += piece;
           return true;
         });
@@ -97,35 +99,6 @@ TEST_F(GenerateTest, RefusesAnEmptyStopStringAndPromptsThatDoNotFit) {
   options.stop = {""};
   EXPECT_THROW(run(options), Error);
   EXPECT_THROW(run({}, nullptr, 2), Error);
-}
-
-TEST_F(GenerateTest, FeedingInAnyPiecesGivesTheSameBits) {
-  const std::vector<int32_t> tokens = {1, 9, 30, 4, 4, 200, 17, 8};
-  const auto last_logits = [&](std::vector<size_t> pieces) {
-    Session session(model.weights(), 32);
-    std::span<float> logits;
-    size_t begin = 0;
-    for (const size_t piece : pieces) {
-      logits = session.feed(std::span(tokens).subspan(begin, piece));
-      begin += piece;
-    }
-    return std::vector<float>(logits.begin(), logits.end());
-  };
-  EXPECT_EQ(last_logits({8}), last_logits({1, 1, 1, 1, 1, 1, 1, 1}));
-  EXPECT_EQ(last_logits({8}), last_logits({3, 5}));
-}
-
-TEST_F(GenerateTest, RewindForgets) {
-  Session session(model.weights(), 32);
-  const std::vector<int32_t> start = {1, 2, 3}, other = {9, 9}, rest = {4, 5};
-  session.feed(start);
-  session.feed(other);
-  session.rewind(3);
-  const std::span<float> logits = session.feed(rest);
-  Session fresh(model.weights(), 32);
-  const std::vector<int32_t> whole = {1, 2, 3, 4, 5};
-  const std::span<float> expected = fresh.feed(whole);
-  EXPECT_TRUE(std::equal(logits.begin(), logits.end(), expected.begin()));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 
@@ -25,42 +26,83 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options), rng_(option
   validate(options);
 }
 
-void Sampler::penalise(std::span<float> logits, std::span<const int32_t> history) const {
-  const auto penalty = static_cast<float>(options_.repetition_penalty);
-  if (penalty == 1.0f) return;
+int64_t Sampler::needed() const {
+  const bool penalty = options_.repetition_penalty != 1.0;
+  if (options_.repetition_penalty < 1.0) return 0;  // raises logits, wherever they stand
+  if (options_.temperature > 0 && options_.top_k == 0) return 0;
+  // A penalty lowers the logits of so many tokens that others take their places.
+  return (options_.temperature == 0 ? 1 : options_.top_k) +
+         (penalty ? options_.repetition_window : 0);
+}
+
+// The recent tokens, each once, in order.
+std::vector<int32_t> Sampler::penalised_tokens(std::span<const int32_t> history) const {
+  if (options_.repetition_penalty == 1.0) return {};
   const size_t window = std::min(history.size(), static_cast<size_t>(options_.repetition_window));
   std::vector<int32_t> recent(history.end() - static_cast<std::ptrdiff_t>(window), history.end());
   std::ranges::sort(recent);
   recent.erase(std::unique(recent.begin(), recent.end()), recent.end());
-  for (const int32_t token : recent) {
-    float& logit = logits[static_cast<size_t>(token)];
-    logit = logit > 0 ? logit / penalty : logit * penalty;
-  }
+  return recent;
 }
 
-void Sampler::keep_top_k(std::span<const float> logits) {
+float Sampler::penalised(float logit) const {
+  const auto penalty = static_cast<float>(options_.repetition_penalty);
+  return logit > 0 ? logit / penalty : logit * penalty;
+}
+
+// The candidates become the `count` largest logits (0: all). What is below the last of those so far is left out
+// at once: a vocabulary of 128 thousand takes one pass.
+void Sampler::find_largest(std::span<const float> logits, size_t count) {
   candidates_.clear();
-  for (size_t i = 0; i < logits.size(); ++i)
-    candidates_.push_back({logits[i], static_cast<int32_t>(i), 0.0});
-  const auto better = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  if (count == 0 || count > logits.size()) count = logits.size();
+  const size_t room = std::max<size_t>(2 * count, 256);
+  float least = -std::numeric_limits<float>::infinity();
+  const auto cut = [&] {
+    if (candidates_.size() <= count) return;
+    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(count) - 1;
+    std::nth_element(candidates_.begin(), last, candidates_.end(), better);
+    candidates_.resize(count);
+    least = candidates_.back().logit;
   };
-  const auto k = static_cast<size_t>(options_.top_k);
-  if (k > 0 && k < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k),
-                     candidates_.end(), better);
-    candidates_.resize(k);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    // One that is equal to the least has a larger id than it.
+    if (!(logits[i] > least) && candidates_.size() >= count) continue;
+    candidates_.push_back({logits[i], static_cast<int32_t>(i), 0.0});
+    if (candidates_.size() == room) cut();
   }
-  std::ranges::sort(candidates_, better);
+  cut();
 }
 
 int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> history) {
   TRIT_CHECK(!logits.empty());
-  penalise(logits, history);
+  for (const int32_t token : penalised_tokens(history)) {
+    float& logit = logits[static_cast<size_t>(token)];
+    logit = penalised(logit);
+  }
   if (options_.temperature == 0) {
     return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
   }
-  keep_top_k(logits);
+  find_largest(logits, static_cast<size_t>(options_.top_k));
+  return choose();
+}
+
+int32_t Sampler::sample(std::span<const TokenLogit> largest, std::span<const int32_t> history) {
+  TRIT_CHECK(needed() > 0 && !largest.empty());
+  const std::vector<int32_t> recent = penalised_tokens(history);
+  candidates_.clear();
+  for (const TokenLogit& t : largest) {
+    const bool lower = std::ranges::binary_search(recent, t.token);
+    candidates_.push_back({lower ? penalised(t.logit) : t.logit, t.token, 0.0});
+  }
+  return choose();
+}
+
+// The filters and the draw, over candidates in any order.
+int32_t Sampler::choose() {
+  std::ranges::sort(candidates_, better);
+  if (options_.temperature == 0) return candidates_.front().token;
+  if (options_.top_k > 0)
+    candidates_.resize(std::min(candidates_.size(), static_cast<size_t>(options_.top_k)));
   double total = 0;
   const double best = candidates_.front().logit;
   for (Candidate& c : candidates_) {

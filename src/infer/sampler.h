@@ -23,6 +23,12 @@ struct SamplerOptions {
 // Throws Error naming the option that is out of its range.
 void validate(const SamplerOptions& options);
 
+// A token and its logit, where not all of them are at hand.
+struct TokenLogit {
+  float logit = 0;
+  int32_t token = 0;
+};
+
 // The filters apply in the order of the options, each on what the one before left; temperature
 // reshapes the probabilities before top_p. Deterministic for a seed. Ties are broken by token id.
 class Sampler {
@@ -31,14 +37,24 @@ class Sampler {
   // `history`: the tokens so far, prompt included, latest last. Changes `logits` (repetition penalty).
   int32_t sample(std::span<float> logits, std::span<const int32_t> history);
 
+  // How many of the largest logits decide, whatever the others are; 0: every one may.
+  int64_t needed() const;
+  // The same token from these alone: the needed() largest or more, of tied ones those of smaller token ids.
+  int32_t sample(std::span<const TokenLogit> largest, std::span<const int32_t> history);
+
  private:
   struct Candidate {
     float logit;
     int32_t token;
     double probability;
   };
-  void penalise(std::span<float> logits, std::span<const int32_t> history) const;
-  void keep_top_k(std::span<const float> logits);
+  static bool better(const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  }
+  std::vector<int32_t> penalised_tokens(std::span<const int32_t> history) const;
+  float penalised(float logit) const;
+  void find_largest(std::span<const float> logits, size_t count);
+  int32_t choose();
   SamplerOptions options_;
   Rng rng_;
   std::vector<Candidate> candidates_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <vector>
@@ -105,6 +106,45 @@ TEST(Sampler, TheSeedDecides) {
   };
   EXPECT_EQ(draw(1), draw(1));
   EXPECT_NE(draw(1), draw(2));
+}
+
+// Largest first, of equal ones the smaller id: by sorting all.
+std::vector<TokenLogit> largest(std::span<const float> logits, int64_t count) {
+  std::vector<TokenLogit> all;
+  for (size_t i = 0; i < logits.size(); ++i) all.push_back({logits[i], static_cast<int32_t>(i)});
+  std::ranges::stable_sort(all, [](const auto& a, const auto& b) { return a.logit > b.logit; });
+  all.resize(std::min(all.size(), static_cast<size_t>(count)));
+  return all;
+}
+
+TEST(Sampler, TheLargestLogitsAreEnough) {
+  Rng rng(3);
+  for (int run = 0; run < 400; ++run) {
+    SamplerOptions o;
+    o.temperature = run % 3 == 0 ? 0 : 1.5;
+    o.top_k = 1 + static_cast<int64_t>(rng.below(40));
+    o.repetition_penalty = run % 2 == 0 ? 1.0 : 1.7;
+    o.repetition_window = static_cast<int64_t>(rng.below(30));
+    o.seed = static_cast<uint64_t>(run);
+    std::vector<float> logits(2000);
+    for (float& l : logits) l = std::round(4 * rng.normal()) / 2;  // many are equal
+    std::vector<int32_t> history(40);
+    for (const int step : {0, 1, 2}) {
+      // Mostly the best, which a penalty moves.
+      const std::vector<TokenLogit> best = largest(logits, 60);
+      for (auto& token : history) token = best[rng.below(best.size())].token;
+      Sampler whole(o), part(o);
+      ASSERT_GT(part.needed(), 0);
+      const std::vector<TokenLogit> top = largest(logits, part.needed() + step);
+      std::vector<float> copy = logits;
+      ASSERT_EQ(whole.sample(copy, history), part.sample(top, history));
+    }
+  }
+  SamplerOptions all = plain(), raises;
+  raises.repetition_penalty = 0.9;
+  EXPECT_EQ(Sampler(all).needed(), 0);
+  EXPECT_EQ(Sampler(raises).needed(), 0);
+  EXPECT_EQ(Sampler(SamplerOptions{}).needed(), 40);
 }
 
 TEST(Sampler, RefusesOptionsOutOfRange) {

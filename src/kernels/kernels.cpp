@@ -49,7 +49,7 @@ bool machine_runs(Isa isa) {
     case Isa::kScalar:
       return true;
     case Isa::kAvx2:
-      return __builtin_cpu_supports("avx2");
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case Isa::kAvxVnni:
       return machine_runs(Isa::kAvx2) && (cpuid_7_1_eax() >> 4 & 1) != 0;
     case Isa::kAvx512Vnni:

@@ -14,6 +14,8 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/kv.h"
+
 namespace trit::kernels {
 
 enum class Isa : uint8_t {
@@ -26,9 +28,6 @@ enum class Isa : uint8_t {
 };
 std::string_view to_string(
     Isa isa);  // "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "amx"
-
-// Keys are cached in blocks of this many positions, transposed: [block][D][kKeyBlock].
-inline constexpr int64_t kKeyBlock = 16;
 
 struct AdamStep {
   float keep;  // 1 - learning rate * weight decay
@@ -86,6 +85,17 @@ struct Table {
   void (*dense_gemm_bf16)(const uint16_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
                           float* y, int64_t y_stride);
 
+  // The same of weights in ggml's blocks (quant/layouts.h), K a multiple of the block: the bits of decoding
+  // them to float32 and multiplying by dense_gemm_f32. Scales of blocks are finite.
+  void (*dense_gemm_q8_0)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+  void (*dense_gemm_q6_k)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+  void (*dense_gemm_q4_0)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+  void (*dense_gemm_q4_k)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                          float* y, int64_t y_stride);
+
   // y = x * r * gain with r = 1 / sqrt(mean(x^2) + epsilon). gain == nullptr stands for ones. Returns r.
   float (*rmsnorm)(const float* x, const float* gain, int64_t n, float epsilon, float* y);
   // With g = dy * gain: dx += r g - x r^3 mean(g x); dgain += dy x r (unless gain is nullptr).
@@ -105,11 +115,12 @@ struct Table {
   // (a cos_i - b sin_i, b cos_i + a sin_i); direction -1 turns back (the backward pass). D is even.
   void (*rotate)(float* x, const float* cosine, const float* sine, int64_t D, float direction);
 
-  // One query against `count` cached positions: s_j = scale q.k_j in double, p = softmax(s),
-  // out = sum_j p_j v_j. keys: blocks [ceil(count/16)][D][16]; values: [count, D]; scratch: three
-  // times count rounded up to 16. Returns log(sum_j exp(s_j)).
-  float (*attention)(const float* q, const float* keys, const float* values, int64_t count,
-                     int64_t D, float scale, float* scratch, float* out);
+  // Attention over cached keys and values (kernels/kv.h): out = sum_j p_j v_j, p = softmax(s), s_j = scale q.k_j.
+  // A row's positions are taken in chunks, whose results attention_merge puts together in their order.
+  KvRows kv[kKvTypes];  // by KvType
+  // partials: of one query head, `chunks` of them, `stride` doubles apart. out: [D]. Returns log(sum_j exp(s_j)).
+  float (*attention_merge)(const double* partials, int64_t chunks, int64_t stride, int64_t D,
+                           float* out);
 
   // loss = log(sum_v exp(logits_v)) - logits_target. Replaces logits by their gradient
   // gradient_scale (softmax - onehot(target)) unless gradient_scale is 0. Returns the loss.

@@ -393,57 +393,6 @@ TEST(FloatRows, DenseProductsGiveTheSameBitsForAnyNumberOfRowsAndTokens) {
   }
 }
 
-// Keys as the kernel wants them: blocks of 16 positions, transposed.
-Floats blocked_keys(const Floats& keys, int64_t count, int64_t D) {
-  Floats blocked(static_cast<size_t>((count + 15) / 16 * 16 * D), 0.0f);
-  for (int64_t j = 0; j < count; ++j) {
-    for (int64_t d = 0; d < D; ++d) {
-      blocked[static_cast<size_t>(j / 16 * 16 * D + d * 16 + j % 16)] =
-          keys[static_cast<size_t>(j * D + d)];
-    }
-  }
-  return blocked;
-}
-
-TEST(Attention, EqualsSoftmaxInDoubleAndItselfOnEveryInstructionSet) {
-  for (const int64_t D : {2, 16, 20, 64, 100, 128}) {
-    for (const int64_t count : {1, 5, 16, 17, 64, 65, 200}) {
-      const Floats q = random_floats(D, 1), keys = random_floats(count * D, 2),
-                   v = random_floats(count * D, 3);
-      const Floats blocked = blocked_keys(keys, count, D);
-      const float scale = 1.0f / std::sqrt(static_cast<float>(D));
-      const auto run = [&](const Table& k) {
-        Floats out(static_cast<size_t>(D)),
-            scores(static_cast<size_t>(3 * ((count + 15) / 16 * 16)));
-        out.push_back(k.attention(q.data(), blocked.data(), v.data(), count, D, scale,
-                                  scores.data(), out.data()));
-        return out;
-      };
-      expect_same_bits_everywhere(run);
-      const Floats out = run(table(Isa::kScalar));
-      std::vector<double> p(static_cast<size_t>(count)), expected(static_cast<size_t>(D), 0.0);
-      double total = 0;
-      for (int64_t j = 0; j < count; ++j) {
-        double s = 0;
-        for (int64_t d = 0; d < D; ++d) {
-          s += static_cast<double>(q[static_cast<size_t>(d)]) *
-               static_cast<double>(keys[static_cast<size_t>(j * D + d)]);
-        }
-        total += p[static_cast<size_t>(j)] = std::exp(s * static_cast<double>(scale));
-      }
-      for (int64_t j = 0; j < count; ++j) {
-        for (int64_t d = 0; d < D; ++d) {
-          expected[static_cast<size_t>(d)] +=
-              p[static_cast<size_t>(j)] / total *
-              static_cast<double>(v[static_cast<size_t>(j * D + d)]);
-        }
-      }
-      for (size_t d = 0; d < expected.size(); ++d) EXPECT_NEAR(out[d], expected[d], 3e-6);
-      EXPECT_NEAR(out.back(), std::log(total), 3e-6);
-    }
-  }
-}
-
 TEST(FloatRows, ExponentialIsWithinTwoUlp) {
   Floats x, p;
   for (float v = -87.0f; v < 88.0f; v += 0.0137f) x.push_back(v);

@@ -64,6 +64,13 @@ Model Model::open(const Path& path) {
   return model;
 }
 
+Model Model::open_to_run(const Path& path) {
+  Model model = open(path);
+  model.arrange();
+  check_kernels(model.weights(), kernels::active(), kernels::active_isa());
+  return model;
+}
+
 QuantisationStats Model::quantise() {
   TRIT_CHECK(masters_.size() > 0);
   std::atomic<int64_t> weights = 0, zeros = 0, flips = 0;
@@ -109,7 +116,10 @@ int64_t Model::stored_bytes(const TensorRow& row) const {
     const Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
     const int64_t scales =
         linear.input_kind == InputKind::kInt8 ? 1 : linear.outputs * runs(linear.inputs);
-    return linear.outputs * packed_row_bytes(linear.inputs) + 4 * scales;
+    const int64_t levels = linear.tiles == nullptr
+                               ? linear.outputs * packed_row_bytes(linear.inputs)
+                               : tiled_bytes(linear.tile_form, linear.outputs, linear.inputs);
+    return levels + 4 * scales;
   }
   const int64_t columns = row.shape.back();
   return row.count() / columns * stored_at(weights_, row).row_bytes(columns);

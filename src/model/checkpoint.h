@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/huge_buffer.h"
 #include "base/json.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
@@ -36,6 +37,8 @@ class Model {
   // names the file and what is wrong with it; never opens what it would not run correctly. The kernels
   // are tried on some of the weights first (model/kernel_check.h).
   static Model open(const Path& path);
+  // The same, arranged to be run: see arrange(). For whoever needs only the forward pass.
+  static Model open_to_run(const Path& path);
   // A Hugging Face directory with full-precision weights in one of the forms that trit trains.
   static Model open_masters(const Path& directory);
 
@@ -49,8 +52,14 @@ class Model {
 
   // Packs the masters of the ternary and binary projections. Throws Error naming a tensor that is not finite.
   QuantisationStats quantise();
-  // Counts over the packed levels as they are.
+  // Counts over the packed levels as they are; not after arrange().
   QuantisationStats levels() const;
+
+  // Copies what a forward pass reads from end to end, projections and head, into huge pages, all threads at once,
+  // and gives its memory, or the file's pages, back on the way. Packed levels that meet int8 inputs become tiles
+  // (quant/tiles.h) of the form that choose_tile_form() names for each. Afterwards the model runs faster, and
+  // cannot be written, counted or trained any more.
+  void arrange();
 
   // Bytes of the weights as stored: packed levels and scales, embedding, head, norms.
   int64_t stored_bytes() const;
@@ -63,6 +72,7 @@ class Model {
   friend class ModelBuilder;
   explicit Model(const Config& config);
   void allocate_masters();
+  void arrange(size_t row, uint8_t* to);
   int64_t stored_bytes(const TensorRow& row) const;
 
   std::string origin_;
@@ -73,6 +83,7 @@ class Model {
   std::vector<Buffer<float>> floats_;     // by row: run scales, or a norm's gains
   std::vector<Buffer<std::byte>> dense_;  // by row: float tensors that could not stay in the file
   std::vector<std::shared_ptr<const void>> files_;  // open files that weights point into
+  HugeBuffer arranged_;
 };
 
 // Reads all tensors of a GGUF file and compares them with its checksum. False when the file has none, or

@@ -275,6 +275,12 @@ void load_row(const Source& source, ModelBuilder& builder, size_t index) {
   load_bitlinear_floats(source, builder, index, tensor);
 }
 
+// The check of a tensor read all of it; what runs where it lies comes back when it is read again.
+void load_and_release(const Source& source, ModelBuilder& builder, size_t index) {
+  load_row(source, builder, index);
+  release_pages(source.file.find_tensor(builder.table()[index].gguf_name)->data);
+}
+
 // Every tensor of the file must be one that the forward pass reads, or one known to change nothing.
 void refuse_strangers(const Source& source, std::span<const TensorRow> table) {
   std::vector<std::string> known;
@@ -312,7 +318,7 @@ Model open_gguf_model(const Path& path) {
   source.exact_scales = read_exact_scales(*file, gguf);
   ModelBuilder builder(config);
   parallel_for(std::ssize(builder.table()),
-               [&](int64_t row) { load_row(source, builder, static_cast<size_t>(row)); });
+               [&](int64_t row) { load_and_release(source, builder, static_cast<size_t>(row)); });
   refuse_strangers(source, builder.table());
   builder.keep(file);
   return builder.finish(origin_of(*file, gguf));

@@ -135,7 +135,10 @@ void load_row(const Source& source, ModelBuilder& builder, size_t row) {
   if (is_packed(builder.config(), builder.table()[row])) {
     load_projection(source, name, builder, row);
   } else {
-    builder.set_float(row, source.file.get(name), source.where(name));
+    const TensorView tensor = source.file.get(name);
+    builder.set_float(row, tensor, source.where(name));
+    release_pages(
+        {tensor.data, tensor.bytes()});  // the check read them; they come back when read again
   }
 }
 

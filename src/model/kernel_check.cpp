@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kRows = 4;  // outputs of a matrix that are tried
 constexpr int64_t kTokens =
-    3;  // rows of activations: several, since kernels have paths of their own for them
+    4;  // rows of activations: several, since kernels have paths of their own for them
 
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
@@ -43,6 +43,33 @@ std::vector<int32_t> integer_product(const Linear& layer, int64_t rows,
   return y;
 }
 
+// The same from tiles: all rows of the first, for as many tokens as `tokens` says.
+std::vector<int32_t> tile_product(const Linear& layer, int64_t tokens,
+                                  const kernels::Table& kernel) {
+  const int64_t stride = activation_stride(layer.inputs), height = tile_rows(layer.tile_form);
+  const int64_t blocks = tile_blocks(layer.tile_form, layer.inputs);
+  const Activations activations(layer.inputs);
+  std::vector<int8_t> q(static_cast<size_t>(tokens * stride));
+  std::vector<int32_t> sums(static_cast<size_t>(tokens)), y(static_cast<size_t>(tokens * height));
+  for (int64_t t = 0; t < tokens; ++t) {
+    kernel.quantize_i8(activations.x.data() + t * layer.inputs, layer.inputs, stride,
+                       q.data() + t * stride, &sums[static_cast<size_t>(t)]);
+  }
+  if (layer.tile_form == TileForm::kTwoBit) {
+    kernel.two_bit_gemm_i8(layer.tiles, 1, blocks, q.data(), stride, sums.data(), tokens, y.data(),
+                           height);
+    return y;
+  }
+  const bool tables = tokens <= kernel.base3_table_rows;
+  const int64_t bytes = blocks * kernel.base3_table_bytes;
+  Buffer<uint8_t> table(static_cast<size_t>(tables ? tokens * bytes : 0));
+  for (int64_t t = 0; t < tokens && tables; ++t)
+    kernel.base3_tables(q.data() + t * stride, blocks, table.data() + t * bytes);
+  kernel.base3_gemm_i8(layer.tiles, 1, blocks, q.data(), stride, sums.data(),
+                       tables ? table.data() : nullptr, tokens, y.data(), height);
+  return y;
+}
+
 std::vector<float> float_product(const Linear& layer, int64_t rows, const kernels::Table& kernel) {
   const bool packed = layer.kind != WeightKind::kFloat;
   const int64_t K = packed ? padded_columns(layer.inputs) : layer.inputs;
@@ -56,24 +83,19 @@ std::vector<float> float_product(const Linear& layer, int64_t rows, const kernel
                             kTokens, y.data(), rows);
     return y;
   }
-  const void* data = layer.dense.data;
-  if (layer.dense.is(DType::kF32)) {
-    kernel.dense_gemm_f32(static_cast<const float*>(data), rows, K, x, kTokens, y.data(), rows);
-  } else if (layer.dense.is(DType::kF16)) {
-    kernel.dense_gemm_f16(static_cast<const uint16_t*>(data), rows, K, x, kTokens, y.data(), rows);
-  } else if (layer.dense.is(DType::kBF16)) {
-    kernel.dense_gemm_bf16(static_cast<const uint16_t*>(data), rows, K, x, kTokens, y.data(), rows);
-  }  // blocks are decoded by the same code on every instruction set
+  layer.dense.multiply(kernel, 0, rows, K, x, kTokens, y.data(), rows);
   return y;
 }
 
-void test_layer(const Linear& layer, std::string_view name, const kernels::Table& chosen,
-                kernels::Isa isa) {
+void test_layer(const Linear& layer, std::string_view name, int64_t tokens,
+                const kernels::Table& chosen, kernels::Isa isa) {
   const kernels::Table& scalar = kernels::table(kernels::Isa::kScalar);
   const int64_t rows = std::min(kRows, layer.outputs);
   const bool integers = layer.kind != WeightKind::kFloat && layer.input_kind == InputKind::kInt8;
   const bool same =
-      integers
+      layer.tiles != nullptr
+          ? same_bits(tile_product(layer, tokens, chosen), tile_product(layer, tokens, scalar))
+      : integers
           ? same_bits(integer_product(layer, rows, chosen), integer_product(layer, rows, scalar))
           : same_bits(float_product(layer, rows, chosen), float_product(layer, rows, scalar));
   if (same) return;
@@ -86,14 +108,17 @@ void test_layer(const Linear& layer, std::string_view name, const kernels::Table
 }  // namespace
 
 void check_kernels(const Weights& weights, const kernels::Table& chosen, kernels::Isa isa) {
+  // Tiles are tried one at a time: one token goes through other code than several, which cost more.
   const size_t last = weights.layers.size() - 1;
+  const bool tiles = weights.layers[0].projections[0].tiles != nullptr;
   for (const size_t l : {size_t{0}, last / 2, last}) {
     for (int p = 0; p < kProjections; ++p) {
+      if (tiles && static_cast<size_t>(p) % 3 != l % 3) continue;
       test_layer(weights.layers[l].projections[static_cast<size_t>(p)],
-                 fmt::format("projection {} of layer {}", p, l), chosen, isa);
+                 fmt::format("projection {} of layer {}", p, l), p == 0 ? kTokens : 1, chosen, isa);
     }
   }
-  test_layer(weights.head, "the output head", chosen, isa);
+  test_layer(weights.head, "the output head", kTokens, chosen, isa);
 }
 
 }  // namespace trit

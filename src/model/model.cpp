@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "kernels/kernels.h"
+#include "kernels/kv.h"
 
 namespace trit {
 namespace {
@@ -197,29 +197,50 @@ void point_into(Weights& weights, std::span<const TensorRow> table, const float*
   for (const TensorRow& row : table) point_at(weights, row, {flat + row.offset, DType::kF32});
 }
 
-KvCache::KvCache(const Config& config, int64_t sequences, int64_t positions, bool shared) {
-  const int64_t block = kernels::kKeyBlock, capacity = (positions + block - 1) / block * block;
-  const int64_t size = sequences * config.kv_heads * capacity * config.head_dim;
-  memory_ = Buffer<float>(static_cast<size_t>(2 * size * (shared ? 1 : config.layers)));
+WholeKvCache::WholeKvCache(const Config& config, KvType type, int64_t sequences, int64_t positions,
+                           bool shared) {
+  const AttentionShape shape{config.heads, config.kv_heads, config.head_dim};
+  const int64_t pages = kernels::pages_of(positions), count = sequences * pages;
+  const int64_t page_bytes = kv_page_bytes(type, shape), layer_bytes = count * page_bytes;
+  memory_ = Buffer<std::byte>(static_cast<size_t>(layer_bytes * (shared ? 1 : config.layers)));
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    float* keys = memory_.data() + (shared ? 0 : 2 * layer * size);
-    layers.push_back({keys, keys + size, capacity});
+    view_.layers.push_back({type, memory_.data() + (shared ? 0 : layer * layer_bytes), page_bytes,
+                            kv_head_bytes(type, shape)});
+  }
+  for (int32_t page = 0; page < count; ++page) pages_.push_back(page);
+  for (int64_t sequence = 0; sequence < sequences; ++sequence) {
+    tables_.push_back(std::span(pages_).subspan(static_cast<size_t>(sequence * pages),
+                                                static_cast<size_t>(pages)));
   }
 }
 
 State::State(const Config& config, Pass pass, int64_t sequences, int64_t positions,
              int64_t max_rows)
-    : kv(config, sequences, positions, pass != Pass::kContinue),
-      rotary(config.head_dim, config.rope_theta, positions),
+    : rotary(config.head_dim, config.rope_theta, positions),
+      own_kv_(config, KvType::kF32, sequences, positions, pass != Pass::kContinue),
       config_(config),
       pass_(pass),
       max_rows_(max_rows) {
-  workspace.training = pass == Pass::kTraining;
-  layers.resize(static_cast<size_t>(config.layers));
+  kv = own_kv_.view();
+  lay_out();
+}
+
+State::State(const Config& config, KvCache cache, int64_t positions, int64_t max_rows)
+    : kv(std::move(cache)),
+      rotary(config.head_dim, config.rope_theta, positions),
+      config_(config),
+      pass_(Pass::kContinue),
+      max_rows_(max_rows) {
+  lay_out();
+}
+
+void State::lay_out() {
+  workspace.training = pass_ == Pass::kTraining;
+  layers.resize(static_cast<size_t>(config_.layers));
   // Lay out the widest case once to learn the size, then for real.
-  resize(max_rows);
+  resize(max_rows_);
   memory_ = Buffer<float>(static_cast<size_t>(used_));
-  resize(max_rows);
+  resize(max_rows_);
 }
 
 Matrix State::take(int64_t columns) {

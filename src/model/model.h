@@ -83,15 +83,28 @@ void point_into(Weights& weights, std::span<const TensorRow> table, const float*
 
 // ---- State ----
 
-// Keys and values of every layer, for sequences 0 to `sequences` - 1 and positions 0 to `positions` - 1.
-class KvCache {
- public:
-  // shared: the layers use the same memory, which will do where each pass runs whole sequences.
-  KvCache(const Config& config, int64_t sequences, int64_t positions, bool shared);
+// The cached keys and values of every layer: a view of pages that belong to somebody else. A page's number means
+// the same positions in every layer.
+struct KvCache {
   std::vector<KvLayer> layers;
+};
+
+// A simple cache that owns its pages: for sequences 0 to `sequences` - 1 and positions 0 to `positions` - 1, each
+// sequence's pages in a row.
+class WholeKvCache {
+ public:
+  WholeKvCache() = default;
+  // shared: the layers use the same memory, which will do where each pass runs whole sequences.
+  WholeKvCache(const Config& config, KvType type, int64_t sequences, int64_t positions,
+               bool shared);
+  const KvCache& view() const { return view_; }
+  std::span<const PageTable> tables() const { return tables_; }
 
  private:
-  Buffer<float> memory_;
+  Buffer<std::byte> memory_;
+  KvCache view_;
+  std::vector<int32_t> pages_;     // 0, 1, 2, ...
+  std::vector<PageTable> tables_;  // runs of them
 };
 
 // What a State is for.
@@ -122,7 +135,10 @@ struct LayerActivations {
 // Memory of forward passes over at most `max_rows` rows of `sequences` sequences of up to `positions` tokens.
 class State {
  public:
+  // With a float32 cache of its own.
   State(const Config& config, Pass pass, int64_t sequences, int64_t positions, int64_t max_rows);
+  // With the cache of somebody else, for passes that continue; batches bring their page tables.
+  State(const Config& config, KvCache cache, int64_t positions, int64_t max_rows);
   // Sets the number of rows of the views below, at most max_rows.
   void resize(int64_t rows);
 
@@ -132,11 +148,15 @@ class State {
   Matrix output;  // [N, C] the residual stream after the last layer
   Matrix hidden;  // [N, C] output after the final norm: the head's input
   KvCache kv;
+  // Those of the state's own cache: for batches that bring none.
+  std::span<const PageTable> own_tables() const { return own_kv_.tables(); }
   RotaryTable rotary;
   Workspace workspace;
 
  private:
   Matrix take(int64_t columns);
+  void lay_out();
+  WholeKvCache own_kv_;
   Config config_;
   Pass pass_;
   int64_t max_rows_, rows_ = 0, used_ = 0;

@@ -15,19 +15,15 @@ namespace {
 
 using P = Projection;
 
-// One of several projections of the same rows.
-struct Output {
-  const Linear& layer;
-  Matrix y;
-};
-
 // y = layer(x) for each. Layers with a norm gain of their own need their own input; the others share it.
-void project(ConstMatrix x, std::initializer_list<Output> outputs, Workspace& workspace) {
-  LinearInput input;
-  for (const Output& output : outputs) {
-    if (&output == outputs.begin() || output.layer.norm_gain)
-      input = prepare_input(output.layer, x, workspace);
-    linear_forward(output.layer, input, output.y, workspace);
+void project(ConstMatrix x, std::initializer_list<LinearOutput> outputs, Workspace& workspace) {
+  const std::span<const LinearOutput> all(outputs.begin(), outputs.size());
+  const bool shared =
+      std::ranges::none_of(all, [](auto& o) { return o.layer->norm_gain != nullptr; });
+  const size_t together = shared ? all.size() : 1;
+  for (size_t i = 0; i < all.size(); i += together) {
+    const LinearInput input = prepare_input(*all[i].layer, x, workspace);
+    linear_forward(all.subspan(i, together), input, workspace);
   }
 }
 
@@ -56,10 +52,13 @@ void zero(Matrix m) {
 //                (Qwen3: rope(norm(Wq a)), rope(norm(Wk a)), over each head)
 // Feed-forward:  x' = h + Wdown n(act(Wgate f) * (Wup f)),            f = norm(h)
 void forward(const Weights& weights, const Batch& batch, State& state) {
+  const ParallelSection section;
   const Config& c = weights.config;
   const AttentionShape shape{c.heads, c.kv_heads, c.head_dim};
   const float eps = c.norm_epsilon;
   const int64_t D = c.head_dim;
+  const std::span<const PageTable> tables =
+      batch.tables.empty() ? state.own_tables() : batch.tables;
   Workspace& workspace = state.workspace;
   state.resize(static_cast<int64_t>(batch.tokens.size()));
   const int64_t N = state.rows();
@@ -71,23 +70,23 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
     LayerActivations& s = state.layers[l];
 
     if (w.attn_norm) rmsnorm_forward(s.x, w.attn_norm, eps, s.a);
-    project(s.a, {{w[P::kQ], s.q_raw}, {w[P::kK], s.k_raw}, {w[P::kV], s.v}}, workspace);
+    project(s.a, {{&w[P::kQ], s.q_raw}, {&w[P::kK], s.k_raw}, {&w[P::kV], s.v}}, workspace);
     if (w.q_norm) rmsnorm_forward(heads(s.q_raw, D), w.q_norm, eps, heads(s.q, D));
     if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
     rotary(state.rotary, batch.slots, c.head_dim, s.q, 1.0f);
     rotary(state.rotary, batch.slots, c.head_dim, s.k, 1.0f);
-    cache_keys_values(shape, s.k, s.v, batch.slots, state.kv.layers[l]);
-    attention_forward(shape, s.q, batch.slots, state.kv.layers[l], s.o,
+    cache_keys_values(shape, s.k, s.v, batch.slots, tables, state.kv.layers[l]);
+    attention_forward(shape, s.q, batch.slots, tables, state.kv.layers[l], s.o,
                       state.keeps() ? s.log_sums : nullptr);
     if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
-    project(s.s, {{w[P::kO], branch}}, workspace);
+    project(s.s, {{&w[P::kO], branch}}, workspace);
     add_rows(s.x, branch, s.h);
 
     if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
-    project(s.f, {{w[P::kGate], s.gate}, {w[P::kUp], s.up}}, workspace);
+    project(s.f, {{&w[P::kGate], s.gate}, {&w[P::kUp], s.up}}, workspace);
     glu_forward(c.activation, s.gate, s.up, s.m);
     if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
-    project(s.n, {{w[P::kDown], branch}}, workspace);
+    project(s.n, {{&w[P::kDown], branch}}, workspace);
     add_rows(s.h, branch, l + 1 < weights.layers.size() ? state.layers[l + 1].x : state.output);
   }
   rmsnorm_forward(state.output, weights.final_norm, eps, state.hidden);

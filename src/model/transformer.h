@@ -13,6 +13,8 @@ namespace trit {
 struct Batch {
   std::span<const int32_t> tokens;
   std::span<const TokenSlot> slots;
+  // The pages of each sequence that the slots name; none where the state has a cache of its own.
+  std::span<const PageTable> tables = {};
 };
 
 // Runs the layers: fills state.hidden [N, C] (and, when the state keeps, all its activations) and

@@ -1,8 +1,9 @@
 #include "ops/attention.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
-#include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -12,19 +13,107 @@
 namespace trit {
 namespace {
 
-using kernels::kKeyBlock;
+using kernels::kPagePositions;
 using kernels::Transpose;
 
 float softmax_scale(const AttentionShape& shape) {
   return 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
 }
 
-// Memory that lives as long as its thread: rows of scores, or squares of them in the backward pass.
-float* thread_scratch(int64_t count) {
-  thread_local std::vector<float> scratch;
-  if (scratch.size() < static_cast<size_t>(count)) scratch.resize(static_cast<size_t>(count));
+// Memory that lives as long as its thread. The one of `Use` is not disturbed by others' needs.
+enum class Use : uint8_t { kKernel, kPartials };
+template <class T, Use>
+T* thread_scratch(int64_t count) {
+  thread_local Buffer<T> scratch;
+  if (scratch.size() < static_cast<size_t>(count)) scratch = Buffer<T>(static_cast<size_t>(count));
   return scratch.data();
 }
+
+// The page of a sequence's position.
+std::byte* page_of(const KvLayer& cache, std::span<const PageTable> tables, int32_t sequence,
+                   int64_t position) {
+  TRIT_CHECK(static_cast<size_t>(sequence) < tables.size());
+  const PageTable table = tables[static_cast<size_t>(sequence)];
+  const auto page = static_cast<size_t>(position / kPagePositions);
+  TRIT_CHECK(page < table.size());
+  return cache.pages + table[page] * cache.page_bytes;
+}
+
+// With so many key/value heads of rows to work on, each is one thread's work; with fewer, each of their chunks is.
+constexpr int64_t kManyHeads = 32;
+
+// The forward pass over a batch. A head here is a key/value head g of a row n, with all query heads that read it:
+// i = n G + g. Its chunks' results (kernels::partial_size) stand in order: [chunk][query head].
+struct ForwardPass {
+  const AttentionShape& shape;
+  ConstMatrix q;
+  std::span<const TokenSlot> slots;
+  std::span<const PageTable> tables;
+  const KvLayer& cache;
+  Matrix out;
+  float* log_sums;
+
+  int64_t group() const { return shape.heads / shape.kv_heads; }
+  int64_t chunk_size() const { return group() * kernels::partial_size(shape.head_dim); }
+  int64_t count(int64_t i) const {
+    return slots[static_cast<size_t>(i / shape.kv_heads)].position + 1;
+  }
+
+  void run_chunk(int64_t i, int64_t chunk, double* partials) const {
+    const int64_t n = i / shape.kv_heads, g = i % shape.kv_heads, D = shape.head_dim;
+    const int32_t sequence = slots[static_cast<size_t>(n)].sequence;
+    const int64_t first = chunk * kernels::kChunkPositions;
+    const int64_t positions = std::min(kernels::kChunkPositions, count(i) - first);
+    const std::byte* pages[kernels::kChunkPages];
+    for (int64_t j = 0; j < positions; j += kPagePositions) {
+      pages[j / kPagePositions] =
+          page_of(cache, tables, sequence, first + j) + g * cache.head_bytes;
+    }
+    float* scratch = thread_scratch<float, Use::kKernel>(kernels::attention_scratch_size(D));
+    kernels::active().kv[static_cast<int>(cache.type)].attention_chunk(
+        q.row(n) + g * group() * D, group(), pages, positions, D, softmax_scale(shape), scratch,
+        partials);
+  }
+
+  void merge(int64_t i, const double* partials) const {
+    const int64_t n = i / shape.kv_heads, first = i % shape.kv_heads * group(), D = shape.head_dim;
+    for (int64_t h = first; h < first + group(); ++h, partials += kernels::partial_size(D)) {
+      const float log_sum = kernels::active().attention_merge(
+          partials, kernels::chunks_of(count(i)), chunk_size(), D, out.row(n) + h * D);
+      if (log_sums) log_sums[n * shape.heads + h] = log_sum;
+    }
+  }
+
+  void run_by_heads() const {
+    parallel_ranges(q.rows * shape.kv_heads, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t chunks = kernels::chunks_of(count(i));
+        double* partials = thread_scratch<double, Use::kPartials>(chunks * chunk_size());
+        for (int64_t c = 0; c < chunks; ++c) run_chunk(i, c, partials + c * chunk_size());
+        merge(i, partials);
+      }
+    });
+  }
+
+  // Whoever ends a head's last chunk merges all of them.
+  void run_by_chunks() const {
+    const int64_t heads = q.rows * shape.kv_heads;
+    int64_t most = 0;
+    std::array<std::atomic<int64_t>, kManyHeads> left;
+    for (int64_t i = 0; i < heads; ++i) {
+      left[static_cast<size_t>(i)] = kernels::chunks_of(count(i));
+      most = std::max(most, kernels::chunks_of(count(i)));
+    }
+    double* all = thread_scratch<double, Use::kPartials>(heads * most * chunk_size());
+    parallel_for(heads * most, [&](int64_t item) {
+      const int64_t i = item / most, chunk = item % most;
+      if (chunk >= kernels::chunks_of(count(i))) return;
+      double* partials = all + i * most * chunk_size();
+      run_chunk(i, chunk, partials + chunk * chunk_size());
+      if (--left[static_cast<size_t>(i)] == 0) merge(i, partials);
+    });
+  }
+};
 
 // One query head of one sequence, backwards. P and dP are [T, T]; pointers are at the head's columns.
 struct HeadBackward {
@@ -95,40 +184,42 @@ void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t 
   });
 }
 
+int64_t kv_head_bytes(KvType type, const AttentionShape& shape) {
+  return kernels::kv_page_layout(type, shape.head_dim).bytes;
+}
+int64_t kv_page_bytes(KvType type, const AttentionShape& shape) {
+  return shape.kv_heads * kv_head_bytes(type, shape);
+}
+
 void cache_keys_values(const AttentionShape& shape, ConstMatrix k, ConstMatrix v,
-                       std::span<const TokenSlot> slots, const KvLayer& cache) {
-  const int64_t D = shape.head_dim, head_size = cache.capacity * D;
-  parallel_ranges(k.rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) {
-      const auto [sequence, position] = slots[static_cast<size_t>(n)];
-      TRIT_CHECK(position < cache.capacity);
-      for (int64_t g = 0; g < shape.kv_heads; ++g) {
-        const int64_t base = (sequence * shape.kv_heads + g) * head_size;
-        float* key =
-            cache.keys + base + position / kKeyBlock * kKeyBlock * D + position % kKeyBlock;
-        for (int64_t d = 0; d < D; ++d) key[d * kKeyBlock] = k.row(n)[g * D + d];
-        std::copy_n(v.row(n) + g * D, D, cache.values + base + position * D);
-      }
-    }
-  });
+                       std::span<const TokenSlot> slots, std::span<const PageTable> tables,
+                       const KvLayer& cache) {
+  const int64_t D = shape.head_dim;
+  const auto store = kernels::active().kv[static_cast<int>(cache.type)].store;
+  // Split by heads: neighbouring positions may share bytes.
+  parallel_ranges(shape.kv_heads, k.rows < 16 ? shape.kv_heads : 1,
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t n = 0; n < k.rows; ++n) {
+                      const auto [sequence, position] = slots[static_cast<size_t>(n)];
+                      std::byte* page = page_of(cache, tables, sequence, position);
+                      for (int64_t g = begin; g < end; ++g) {
+                        store(k.row(n) + g * D, v.row(n) + g * D, D, position % kPagePositions,
+                              page + g * cache.head_bytes);
+                      }
+                    }
+                  });
 }
 
 void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<const TokenSlot> slots,
-                       const KvLayer& cache, Matrix out, float* log_sums) {
+                       std::span<const PageTable> tables, const KvLayer& cache, Matrix out,
+                       float* log_sums) {
   TRIT_CHECK(q.columns == shape.query_columns() && out.columns == q.columns && out.rows == q.rows);
-  const int64_t D = shape.head_dim, group = shape.heads / shape.kv_heads;
-  parallel_ranges(q.rows * shape.heads, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t n = i / shape.heads, h = i % shape.heads;
-      const auto [sequence, position] = slots[static_cast<size_t>(n)];
-      const int64_t base = (sequence * shape.kv_heads + h / group) * cache.capacity * D;
-      float* scratch = thread_scratch(3 * (position + 1 + kKeyBlock));
-      const float log_sum = kernels::active().attention(
-          q.row(n) + h * D, cache.keys + base, cache.values + base, position + 1, D,
-          softmax_scale(shape), scratch, out.row(n) + h * D);
-      if (log_sums) log_sums[i] = log_sum;
-    }
-  });
+  const ForwardPass pass{shape, q, slots, tables, cache, out, log_sums};
+  if (q.rows * shape.kv_heads >= kManyHeads) {
+    pass.run_by_heads();
+  } else {
+    pass.run_by_chunks();
+  }
 }
 
 void attention_backward(const AttentionShape& shape, int64_t sequences, ConstMatrix q,
@@ -138,7 +229,7 @@ void attention_backward(const AttentionShape& shape, int64_t sequences, ConstMat
   const int64_t T = q.rows / sequences, D = shape.head_dim, group = shape.heads / shape.kv_heads;
   parallel_for(sequences * shape.kv_heads, [&](int64_t i) {
     const int64_t b = i / shape.kv_heads, g = i % shape.kv_heads;
-    float* squares = thread_scratch(2 * T * T);
+    float* squares = thread_scratch<float, Use::kKernel>(2 * T * T);
     for (int64_t h = g * group; h < (g + 1) * group; ++h) {
       const int64_t query = b * T * q.columns + h * D, kv = b * T * k.columns + g * D;
       const HeadBackward head{T,

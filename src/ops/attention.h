@@ -4,14 +4,22 @@
 // Letters: N rows (tokens) of the batch, H query heads, G key/value heads (H a multiple of G; query
 // head h reads key/value head h / (H / G)), D the size of a head.
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
+#include "kernels/kv.h"
 #include "ops/matrix.h"
 
 namespace trit {
 
-// Which sequence of the cache a row belongs to, and its position there (0 first).
+using kernels::KvType;
+
+// The pages that hold a sequence's positions: position p lies in page [p / 64] of the cache, at place p % 64.
+using PageTable = std::span<const int32_t>;
+
+// Which sequence (an index of the list of page tables) a row belongs to, and its position there (0 first).
 struct TokenSlot {
   int32_t sequence = 0;
   int32_t position = 0;
@@ -23,12 +31,16 @@ struct AttentionShape {
   int64_t kv_columns() const { return kv_heads * head_dim; }
 };
 
-// The cached keys and values of one layer; memory belongs to whoever made the cache.
+// The cached keys and values of one layer, a view: page i at pages + i * page_bytes, in it key/value head g
+// at + g * head_bytes (kernels/kv.h).
 struct KvLayer {
-  float* keys = nullptr;    // [sequences][G][capacity / 16][D][16]: 16 positions side by side
-  float* values = nullptr;  // [sequences][G][capacity][D]
-  int64_t capacity = 0;     // positions of a sequence, a multiple of 16
+  KvType type = KvType::kF32;
+  std::byte* pages = nullptr;
+  int64_t page_bytes = 0, head_bytes = 0;
 };
+// Bytes of a page of one layer, and of each head's part of it.
+int64_t kv_head_bytes(KvType type, const AttentionShape& shape);
+int64_t kv_page_bytes(KvType type, const AttentionShape& shape);
 
 // cos and sin of position * theta^(-2 i / D), i < D / 2 (RoFormer, arXiv 2104.09864), for the halves-rotated
 // form of LLaMA checkpoints: [positions][D / 2] each, in float32 arithmetic as transformers computes them.
@@ -53,13 +65,16 @@ void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t 
 
 // Writes rows k, v [N, G D] (k already rotated) into the cache at their slots.
 void cache_keys_values(const AttentionShape& shape, ConstMatrix k, ConstMatrix v,
-                       std::span<const TokenSlot> slots, const KvLayer& cache);
+                       std::span<const TokenSlot> slots, std::span<const PageTable> tables,
+                       const KvLayer& cache);
 
 // out [N, H D]: row n attends to positions 0..slots[n].position of its sequence, all of them in the
 // cache. log_sums [N, H] (or null) gets each softmax's log of sums, which the backward pass needs.
-// A row's result does not depend on the other rows.
+// A row's result depends on nothing but its query and those positions: not on the other rows, the pages that
+// hold them or the number of threads.
 void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<const TokenSlot> slots,
-                       const KvLayer& cache, Matrix out, float* log_sums);
+                       std::span<const PageTable> tables, const KvLayer& cache, Matrix out,
+                       float* log_sums);
 
 // For a batch of `sequences` whole sequences of T rows each (row b T + t at position t): overwrites
 // dq [N, H D], dk and dv [N, G D], given out and log_sums of the forward pass.

@@ -48,13 +48,92 @@ void quantize_rows(ConstMatrix x, int64_t padded, int8_t* q, double* step, int32
   }
 }
 
+// Rows of a layer in tiles, for one thread.
+struct TilePiece {
+  const LinearOutput* output;
+  int64_t first, count;  // tiles
+};
+
+// Two tiles of base 3, or eight of two bits: enough that its end costs little, few enough that threads are done
+// together.
+constexpr int64_t kPieceRows = 128;
+
+std::vector<TilePiece> tile_pieces(std::span<const LinearOutput> outputs) {
+  std::vector<TilePiece> pieces;
+  for (const LinearOutput& output : outputs) {
+    const Linear& layer = *output.layer;
+    const int64_t tiles = row_tiles(layer.tile_form, layer.outputs);
+    const int64_t step = kPieceRows / tile_rows(layer.tile_form);
+    for (int64_t first = 0; first < tiles; first += step)
+      pieces.push_back({&output, first, std::min(step, tiles - first)});
+  }
+  return pieces;
+}
+
+// Look-up tables of the rows of activations, when the kernels want them; null otherwise.
+const uint8_t* base3_tables(std::span<const LinearOutput> outputs, const LinearInput& input,
+                            Workspace& workspace) {
+  const kernels::Table& kernel = kernels::active();
+  const bool wanted = std::ranges::any_of(
+      outputs, [](const LinearOutput& o) { return o.layer->tile_form == TileForm::kBase3; });
+  if (!wanted || input.rows > kernel.base3_table_rows) return nullptr;
+  const int64_t blocks = tile_blocks(TileForm::kBase3, input.columns);
+  const int64_t bytes = blocks * kernel.base3_table_bytes;
+  uint8_t* tables = workspace.get<uint8_t>("linear tables", input.rows * bytes);
+  constexpr int64_t kBlocks = 64;  // of a thread's turn
+  const int64_t turns = (blocks + kBlocks - 1) / kBlocks;
+  parallel_for(input.rows * turns, [&](int64_t i) {
+    const int64_t row = i / turns, first = i % turns * kBlocks;
+    kernel.base3_tables(input.q + row * input.q_stride + first * kBase3Inputs,
+                        std::min(kBlocks, blocks - first),
+                        tables + row * bytes + first * kernel.base3_table_bytes);
+  });
+  return tables;
+}
+
+void tile_piece_forward(const TilePiece& piece, const LinearInput& input, const uint8_t* tables,
+                        int32_t* sums) {
+  const kernels::Table& kernel = kernels::active();
+  const Linear& layer = *piece.output->layer;
+  const Matrix y = piece.output->y;
+  const uint8_t* w = layer.tiles + piece.first * tile_bytes(layer.tile_form, layer.inputs);
+  const int64_t blocks = tile_blocks(layer.tile_form, layer.inputs);
+  if (layer.tile_form == TileForm::kTwoBit) {
+    kernel.two_bit_gemm_i8(w, piece.count, blocks, input.q, input.q_stride, input.sum, input.rows,
+                           sums, kPieceRows);
+  } else {
+    kernel.base3_gemm_i8(w, piece.count, blocks, input.q, input.q_stride, input.sum, tables,
+                         input.rows, sums, kPieceRows);
+  }
+  const int64_t row = piece.first * tile_rows(layer.tile_form);
+  const int64_t here = std::min(piece.count * tile_rows(layer.tile_form), layer.outputs - row);
+  for (int64_t t = 0; t < input.rows; ++t) {
+    kernel.scale_i32(sums + t * kPieceRows, input.step[t] * static_cast<double>(layer.scale), here,
+                     y.row(t) + row);
+  }
+}
+
+void tiles_forward(std::span<const LinearOutput> outputs, const LinearInput& input,
+                   Workspace& workspace) {
+  const std::vector<TilePiece> pieces = tile_pieces(outputs);
+  const uint8_t* tables = base3_tables(outputs, input, workspace);
+  parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+    thread_local std::vector<int32_t> sums;
+    if (sums.size() < static_cast<size_t>(input.rows * kPieceRows))
+      sums.resize(static_cast<size_t>(input.rows * kPieceRows));
+    tile_piece_forward(pieces[static_cast<size_t>(i)], input, tables, sums.data());
+  });
+}
+
 void ternary_forward(const Linear& layer, const LinearInput& input, Matrix y) {
   const kernels::Table& kernel = kernels::active();
-  const int64_t row_bytes = packed_row_bytes(layer.inputs), padded = padded_columns(layer.inputs);
+  const int64_t row_bytes = packed_row_bytes(layer.inputs);
+  TRIT_CHECK(input.q_stride == 4 * row_bytes);
   for_tiles(y.rows, y.columns, [&](int64_t row, int64_t rows, int64_t output, int64_t outputs) {
     int32_t sums[kTileRows * kTileOutputs];
     kernel.ternary_gemm_i8(layer.packed + output * row_bytes, outputs, row_bytes,
-                           input.q + row * padded, input.sum + row, rows, sums, kTileOutputs);
+                           input.q + row * input.q_stride, input.sum + row, rows, sums,
+                           kTileOutputs);
     for (int64_t t = 0; t < rows; ++t) {
       kernel.scale_i32(sums + t * kTileOutputs,
                        input.step[row + t] * static_cast<double>(layer.scale), outputs,
@@ -72,39 +151,10 @@ void ternary_float_forward(const Linear& layer, const LinearInput& input, Matrix
   });
 }
 
-// Outputs [first, first + outputs) of rows of blocks, decoded one at a time.
-void decoded_forward(const Linear& layer, int64_t first, int64_t outputs, const float* x,
-                     int64_t rows, float* y, int64_t y_stride) {
-  thread_local std::vector<float> weights;
-  weights.resize(static_cast<size_t>(layer.inputs));
-  for (int64_t r = 0; r < outputs; ++r) {
-    layer.dense.read_row(first + r, layer.inputs, weights.data());
-    kernels::active().dense_gemm_f32(weights.data(), 1, layer.inputs, x, rows, y + r, y_stride);
-  }
-}
-
 void dense_forward(const Linear& layer, const LinearInput& input, Matrix y) {
-  const kernels::Table& kernel = kernels::active();
-  const int64_t K = layer.inputs;
   for_tiles(y.rows, y.columns, [&](int64_t row, int64_t rows, int64_t output, int64_t outputs) {
-    const float* x = input.values + row * K;
-    float* out = y.row(row) + output;
-    if (layer.dense.layout != nullptr) {
-      return decoded_forward(layer, output, outputs, x, rows, out, y.columns);
-    }
-    const void* weights = layer.dense.row(output, K);
-    const auto* half = static_cast<const uint16_t*>(weights);
-    switch (layer.dense.type) {
-      case DType::kF16:
-        kernel.dense_gemm_f16(half, outputs, K, x, rows, out, y.columns);
-        break;
-      case DType::kBF16:
-        kernel.dense_gemm_bf16(half, outputs, K, x, rows, out, y.columns);
-        break;
-      default:
-        kernel.dense_gemm_f32(static_cast<const float*>(weights), outputs, K, x, rows, out,
-                              y.columns);
-    }
+    layer.dense.multiply(kernels::active(), output, outputs, layer.inputs,
+                         input.values + row * layer.inputs, rows, y.row(row) + output, y.columns);
   });
 }
 
@@ -142,10 +192,9 @@ ConstMatrix forward_weights(const Linear& layer, Workspace& workspace) {
 ConstMatrix forward_activations(const LinearInput& input, Workspace& workspace) {
   if (input.q == nullptr) return {input.values, input.rows, input.columns};
   float* values = workspace.get<float>("linear activations", input.rows * input.columns);
-  const int64_t padded = padded_columns(input.columns);
   parallel_ranges(input.rows, 16, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      kernels::active().scale_i8(input.q + r * padded, input.step[r], input.columns,
+      kernels::active().scale_i8(input.q + r * input.q_stride, input.step[r], input.columns,
                                  values + r * input.columns);
     }
   });
@@ -169,32 +218,46 @@ LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspa
     input.padded = pad_rows({input.values, x.rows, x.columns}, workspace);
     return input;
   }
-  const int64_t padded = padded_columns(x.columns);
+  const int64_t padded = layer.tiles ? activation_stride(x.columns) : padded_columns(x.columns);
   int8_t* q = workspace.get<int8_t>("linear q", x.rows * padded);
   double* step = workspace.get<double>("linear step", x.rows);
   int32_t* sum = workspace.get<int32_t>("linear sum", x.rows);
   quantize_rows({input.values, x.rows, x.columns}, padded, q, step, sum);
   input.q = q;
+  input.q_stride = padded;
   input.step = step;
   input.sum = sum;
   return input;
 }
 
-void linear_forward(const Linear& layer, const LinearInput& input, Matrix y,
-                    const Workspace& workspace) {
-  TRIT_CHECK(input.columns == layer.inputs && y.columns == layer.outputs && y.rows == input.rows);
-  if (layer.kind != WeightKind::kFloat && layer.input_kind == InputKind::kFloat) {
-    TRIT_CHECK(input.padded != nullptr);
-    ternary_float_forward(layer, input, y);
-  } else if (layer.kind != WeightKind::kFloat) {
-    TRIT_CHECK(input.q != nullptr);
-    ternary_forward(layer, input, y);
-  } else if (workspace.training && layer.dense.is(DType::kF32)) {
-    matmul_nt({input.values, input.rows, input.columns},
-              {static_cast<const float*>(layer.dense.data), layer.outputs, layer.inputs}, y);
-  } else {
-    dense_forward(layer, input, y);
+void linear_forward(std::span<const LinearOutput> outputs, const LinearInput& input,
+                    Workspace& workspace) {
+  for (const auto& [layer, y] : outputs) {
+    TRIT_CHECK(input.columns == layer->inputs && y.columns == layer->outputs &&
+               y.rows == input.rows);
   }
+  if (std::ranges::all_of(outputs, [](const LinearOutput& o) { return o.layer->tiles != nullptr; }))
+    return tiles_forward(outputs, input, workspace);
+  for (const auto& [layer, y] : outputs) {
+    TRIT_CHECK(layer->tiles == nullptr);
+    if (layer->kind != WeightKind::kFloat && layer->input_kind == InputKind::kFloat) {
+      TRIT_CHECK(input.padded != nullptr);
+      ternary_float_forward(*layer, input, y);
+    } else if (layer->kind != WeightKind::kFloat) {
+      TRIT_CHECK(input.q != nullptr);
+      ternary_forward(*layer, input, y);
+    } else if (workspace.training && layer->dense.is(DType::kF32)) {
+      matmul_nt({input.values, input.rows, input.columns},
+                {static_cast<const float*>(layer->dense.data), layer->outputs, layer->inputs}, y);
+    } else {
+      dense_forward(*layer, input, y);
+    }
+  }
+}
+
+void linear_forward(const Linear& layer, const LinearInput& input, Matrix y, Workspace& workspace) {
+  const LinearOutput output{&layer, y};
+  linear_forward({&output, 1}, input, workspace);
 }
 
 void linear_backward(const Linear& layer, ConstMatrix x, ConstMatrix dy, Matrix dx, float* dW,

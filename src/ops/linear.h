@@ -10,10 +10,12 @@
 // Training and inference run this same code, so their layers agree bit for bit.
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "ops/matrix.h"
 #include "ops/stored_matrix.h"
+#include "quant/tiles.h"
 #include "quant/weights.h"
 
 namespace trit {
@@ -35,6 +37,10 @@ struct Linear {
   InputKind input_kind = InputKind::kInt8;
   float scale = 1.0f;                 // kInt8
   const float* run_scales = nullptr;  // kFloat: [outputs, runs(inputs)]
+  // The same levels arranged for the kernels (quant/tiles.h), kInt8 only. When they are there the product runs on
+  // them, and `packed` may be null.
+  const uint8_t* tiles = nullptr;
+  TileForm tile_form = TileForm::kTwoBit;
   // RMSNorm inside the layer, before quantisation; without a gain if norm_gain is null.
   bool inner_norm = false;
   const float* norm_gain = nullptr;  // [inputs]
@@ -48,7 +54,8 @@ struct LinearInput {
   const float* values = nullptr;  // [rows, columns], after the inner norm
   const float* padded =
       nullptr;  // the same as [rows, padded_columns(columns)], zero past a row; kFloat only
-  const int8_t* q = nullptr;     // [rows, padded_columns(columns)], null for a float layer
+  const int8_t* q = nullptr;  // [rows, q_stride], zero past a row; null for a float layer
+  int64_t q_stride = 0;
   const double* step = nullptr;  // [rows]
   const int32_t* sum = nullptr;  // [rows]
 };
@@ -56,9 +63,15 @@ struct LinearInput {
 // Throws Error when a row has a NaN or an infinity (BitLinear only).
 LinearInput prepare_input(const Linear& layer, ConstMatrix x, Workspace& workspace);
 
-// y [rows, outputs] = input W^T.
-void linear_forward(const Linear& layer, const LinearInput& input, Matrix y,
-                    const Workspace& workspace);
+// One of several layers over the same input.
+struct LinearOutput {
+  const Linear* layer;
+  Matrix y;
+};
+// y [rows, outputs] = input W^T for each; layers in tiles share one loop over all their rows.
+void linear_forward(std::span<const LinearOutput> outputs, const LinearInput& input,
+                    Workspace& workspace);
+void linear_forward(const Linear& layer, const LinearInput& input, Matrix y, Workspace& workspace);
 
 // Given dy [rows, outputs] for the layer's input x [rows, inputs] (before the inner norm):
 //   dx += dy W', dW += dy^T u', dgain += the norm's part (null if there is none)

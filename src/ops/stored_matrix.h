@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "kernels/kernels.h"
 #include "quant/layouts.h"
 
 namespace trit {
@@ -21,6 +22,11 @@ struct StoredMatrix {
     return static_cast<const uint8_t*>(data) + r * row_bytes(columns);
   }
   void read_row(int64_t r, int64_t columns, float* out) const;
+
+  // y[t][r] = row (first + r) . x[t] for r < rows, t < T; x [T, columns], y [T, y_stride]. The bits of an
+  // element depend on nothing but its row and its x.
+  void multiply(const kernels::Table& kernel, int64_t first, int64_t rows, int64_t columns,
+                const float* x, int64_t T, float* y, int64_t y_stride) const;
 };
 
 }  // namespace trit

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "base/dtype.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -10,11 +12,16 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-TRIT_TARGET_BEGIN("avx2,f16c")
+TRIT_TARGET_BEGIN("avx2,fma,f16c")
 namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
+#include "kernels/cpu/ggml_rows.h"
+#include "kernels/cpu/kv_rows.h"
+#include "kernels/cpu/lanes_avx2.h"
+// Behind the lanes.
+#include "kernels/cpu/kv_packed.h"
 
 TRIT_INLINE int32_t sum_i32(__m256i v) {
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -58,6 +65,8 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
 
 Table avx2_table() {
   Table table = float_rows();
+  add_kv_rows(table);
+  add_ggml_rows(table);
   table.ternary_gemm_i8 = ternary_gemm_i8;
   set_tile_rows(Isa::kAvx2, table);
   return table;

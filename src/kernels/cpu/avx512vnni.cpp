@@ -10,7 +10,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "base/dtype.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -23,6 +25,11 @@ namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
+#include "kernels/cpu/ggml_rows.h"
+#include "kernels/cpu/kv_rows.h"
+#include "kernels/cpu/lanes_avx512.h"
+// Behind the lanes.
+#include "kernels/cpu/kv_packed.h"
 
 TRIT_INLINE __m512i load_512(const void* p) { return _mm512_loadu_si512(p); }
 
@@ -239,6 +246,8 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
 
 Table avx512vnni_table() {
   Table table = float_rows();
+  add_kv_rows(table);
+  add_ggml_rows(table);
   table.ternary_gemm_i8 = ternary_gemm_i8;
   set_tile_rows(Isa::kAvx512Vnni, table);
   return table;

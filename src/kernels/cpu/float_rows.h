@@ -378,105 +378,6 @@ TRIT_INLINE float max_row(const float* x, int64_t n) {
   return max_lanes(best);
 }
 
-// Sixteen keys at a time: lane j of block b holds scale q.k_(16 b + j), summed over d in order, in double: an
-// error of a score is a relative error of its weight. Four blocks run side by side to hide the latency of the
-// additions. Writes doubles, two floats' room each.
-TRIT_INLINE void attention_scores(const float* q, const float* keys, int64_t blocks, int64_t D,
-                                  double scale, float* scores) {
-  const int64_t size = D * kKeyBlock;
-  int64_t b = 0;
-  for (; b + 4 <= blocks; b += 4) {
-    const float* k = keys + b * size;
-    f64x16 s0{}, s1{}, s2{}, s3{};
-    for (int64_t d = 0; d < D; ++d, k += kKeyBlock) {
-      const double qd = static_cast<double>(q[d]);
-      s0 = s0 + load_wide(k) * qd;
-      s1 = s1 + load_wide(k + size) * qd;
-      s2 = s2 + load_wide(k + 2 * size) * qd;
-      s3 = s3 + load_wide(k + 3 * size) * qd;
-    }
-    store_f64(scores + 2 * b * kKeyBlock, s0 * scale);
-    store_f64(scores + 2 * (b + 1) * kKeyBlock, s1 * scale);
-    store_f64(scores + 2 * (b + 2) * kKeyBlock, s2 * scale);
-    store_f64(scores + 2 * (b + 3) * kKeyBlock, s3 * scale);
-  }
-  for (; b < blocks; ++b) {
-    f64x16 s{};
-    for (int64_t d = 0; d < D; ++d) {
-      s = s + load_wide(keys + b * size + d * kKeyBlock) * static_cast<double>(q[d]);
-    }
-    store_f64(scores + 2 * b * kKeyBlock, s * scale);
-  }
-}
-
-TRIT_INLINE double load_score(const float* scores, int64_t j) {
-  double s;
-  __builtin_memcpy(&s, scores + 2 * j, sizeof s);
-  return s;
-}
-
-// The largest of the first `count` scores.
-TRIT_INLINE double max_score(const float* scores, int64_t count) {
-  double best = load_score(scores, 0);
-  f64x8 lanes = f64x8{} + best;
-  int64_t j = 0;
-  for (; j + 8 <= count; j += 8) {
-    f64x8 s;
-    __builtin_memcpy(&s, scores + 2 * j, sizeof s);
-    lanes = s > lanes ? s : lanes;
-  }
-  for (int lane = 0; lane < 8; ++lane) best = lanes[lane] > best ? lanes[lane] : best;
-  for (; j < count; ++j) best = load_score(scores, j) > best ? load_score(scores, j) : best;
-  return best;
-}
-
-// p_j = exp(s_j - largest) for j < count. Returns their sum.
-TRIT_INLINE double exp_scores(const float* scores, int64_t count, double largest, float* p) {
-  f64x16 sum{};
-  for (int64_t j = 0; j < count; j += 16) {
-    f32x16 e = exp16(narrow(load_f64(scores + 2 * j) - largest));
-    store(p + j, e);
-    if (count - j < 16) e = load_part(p + j, count - j, 0.0f);
-    sum = sum + widen(e);
-  }
-  return sum_lanes(sum);
-}
-
-float attention(const float* q, const float* keys, const float* values, int64_t count, int64_t D,
-                float scale, float* scratch, float* out) {
-  const int64_t blocks = (count + kKeyBlock - 1) / kKeyBlock;
-  float* p = scratch + 2 * blocks * kKeyBlock;
-  attention_scores(q, keys, blocks, D, static_cast<double>(scale), scratch);
-  const double largest = max_score(scratch, count);
-  const double total = exp_scores(scratch, count, largest, p);
-  // Up to 64 values of the head at a time, the positions in order.
-  int64_t d = 0;
-  for (; d + 64 <= D; d += 64) {
-    f64x16 o0{}, o1{}, o2{}, o3{};
-    const float* v = values + d;
-    for (int64_t j = 0; j < count; ++j, v += D) {
-      const double pj = static_cast<double>(p[j]);
-      o0 = o0 + load_wide(v) * pj;
-      o1 = o1 + load_wide(v + 16) * pj;
-      o2 = o2 + load_wide(v + 32) * pj;
-      o3 = o3 + load_wide(v + 48) * pj;
-    }
-    store(out + d, narrow(o0 / total));
-    store(out + d + 16, narrow(o1 / total));
-    store(out + d + 32, narrow(o2 / total));
-    store(out + d + 48, narrow(o3 / total));
-  }
-  for (; d < D; d += 16) {
-    const int64_t lanes = D - d < 16 ? D - d : 16;
-    f64x16 o{};
-    for (int64_t j = 0; j < count; ++j) {
-      o = o + widen(load_run(values + j * D + d, lanes)) * static_cast<double>(p[j]);
-    }
-    store_run(out + d, narrow(o / total), lanes);
-  }
-  return static_cast<float>(largest + __builtin_log(total));
-}
-
 float cross_entropy(float* logits, int64_t n, int64_t target, float gradient_scale) {
   const float at_target = logits[target];
   const float largest = max_row(logits, n);
@@ -554,7 +455,6 @@ Table float_rows() {
   t.relu2_mul = relu2_mul;
   t.relu2_mul_backward = relu2_mul_backward;
   t.rotate = rotate;
-  t.attention = attention;
   t.cross_entropy = cross_entropy;
   t.exp_row = exp_row;
   t.add = add;

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "base/dtype.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -11,6 +13,11 @@ namespace trit::kernels {
 namespace {
 
 #include "kernels/cpu/float_rows.h"
+#include "kernels/cpu/ggml_rows.h"
+#include "kernels/cpu/kv_rows.h"
+#include "kernels/cpu/lanes_scalar.h"
+// Behind the lanes.
+#include "kernels/cpu/kv_packed.h"
 
 void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const int8_t* x,
                      const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
@@ -67,6 +74,8 @@ void base3_gemm_scalar(const uint8_t* w, int64_t tiles, int64_t blocks, const in
 
 Table scalar_table() {
   Table table = float_rows();
+  add_kv_rows(table);
+  add_ggml_rows(table);
   table.ternary_gemm_i8 = ternary_gemm_i8;
   table.two_bit_gemm_i8 = two_bit_gemm_scalar;
   table.base3_gemm_i8 = base3_gemm_scalar;

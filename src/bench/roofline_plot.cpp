@@ -1,0 +1,273 @@
+#include "bench/roofline_plot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "bench/table.h"
+
+namespace trit::bench {
+namespace {
+
+constexpr double kWidth = 900, kHeight = 560;
+constexpr double kLeft = 80, kRight = 870, kTop = 60, kBottom = 500;
+constexpr double kLeastIntensity = 0.25, kMostIntensity = 4096;  // MAC a byte
+
+struct Style {
+  const char* colour;
+  const char* dashes;
+};
+// Okabe and Ito's colours without the yellow, which is too light for a line on white.
+constexpr Style kStyles[] = {{"#000000", "none"},        {"#0072b2", "10 4"}, {"#d55e00", "3 3"},
+                             {"#009e73", "12 4 3 4"},    {"#cc79a7", "6 6"},  {"#56b4e9", "1 4"},
+                             {"#e69f00", "14 3 3 3 3 3"}};
+const Style& style(size_t i) { return kStyles[i % std::size(kStyles)]; }
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&') {
+      out += "&amp;";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else if (c == '>') {
+      out += "&gt;";
+    } else if (c == '"') {
+      out += "&quot;";
+    } else if (static_cast<unsigned char>(c) >= 0x20) {  // others are no XML
+      out += c;
+    }
+  }
+  return out;
+}
+
+// Where figures stand on the page.
+class Axes {
+ public:
+  Axes(double least, double most)
+      : least_(std::floor(std::log10(least))), most_(std::ceil(std::log10(most))) {}
+  double x(double intensity) const {
+    const double share =
+        std::log(std::clamp(intensity, kLeastIntensity, kMostIntensity) / kLeastIntensity) /
+        std::log(kMostIntensity / kLeastIntensity);
+    return kLeft + share * (kRight - kLeft);
+  }
+  double y(double gmacs) const {
+    const double share = (std::log10(std::max(gmacs, 1e-9)) - least_) / (most_ - least_);
+    return kBottom - std::clamp(share, 0.0, 1.0) * (kBottom - kTop);
+  }
+  int least_power() const { return static_cast<int>(least_); }
+  int most_power() const { return static_cast<int>(most_); }
+
+ private:
+  double least_, most_;
+};
+
+std::string text_at(double x, double y, const char* anchor, std::string_view text,
+                    std::string_view more = "") {
+  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>\n", x, y,
+                     anchor, more, escaped(text));
+}
+
+std::string line(double x1, double y1, double x2, double y2, const char* attributes) {
+  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" {}/>\n", x1, y1,
+                     x2, y2, attributes);
+}
+
+std::string grid(const Axes& axes) {
+  constexpr const char* kThin = "stroke=\"#cccccc\" stroke-width=\"0.7\"";
+  std::string svg;
+  for (double i = kLeastIntensity; i <= kMostIntensity; i *= 4) {
+    svg += line(axes.x(i), kTop, axes.x(i), kBottom, kThin);
+    svg += text_at(axes.x(i), kBottom + 18, "middle", i < 1 ? "1/4" : fmt::format("{:.0f}", i));
+  }
+  for (int p = axes.least_power(); p <= axes.most_power(); ++p) {
+    const double value = std::pow(10.0, p);
+    svg += line(kLeft, axes.y(value), kRight, axes.y(value), kThin);
+    svg += text_at(kLeft - 8, axes.y(value) + 4, "end", fmt::format("{:g}", value));
+  }
+  svg += text_at((kLeft + kRight) / 2, kBottom + 40, "middle",
+                 "multiply-adds for each byte read from memory");
+  svg +=
+      text_at(0, 0, "middle", "GMAC/s",
+              fmt::format(" transform=\"translate(22 {:.0f}) rotate(-90)\"", (kTop + kBottom) / 2));
+  return svg;
+}
+
+// Where work by weights of some form lies, one vector at a time.
+std::string marks(const Axes& axes) {
+  struct Mark {
+    double intensity;
+    const char* name;
+  };
+  std::string svg;
+  for (const Mark& m :
+       {Mark{0.5, "16 bits"}, Mark{1, "8 bits"}, Mark{4, "2 bits"}, Mark{5, "1.6 bits"}}) {
+    svg += line(axes.x(m.intensity), kBottom, axes.x(m.intensity), kBottom - 12,
+                "stroke=\"#000000\" stroke-width=\"1.2\"");
+    svg +=
+        text_at(0, 0, "start", m.name,
+                fmt::format(" font-size=\"11\" transform=\"translate({:.1f} {:.1f}) rotate(-90)\"",
+                            axes.x(m.intensity) + 4, kBottom - 15));
+  }
+  return svg;
+}
+
+struct Ceiling {
+  std::string name;
+  double height;
+};
+
+// The best instruction of a kind, and the best that each instruction set below it has.
+std::vector<Ceiling> ceilings(const Machine& machine, int threads) {
+  std::vector<Ceiling> found;
+  for (const MachineRate& r : machine.rates) {
+    if (r.threads == threads && (r.measure == Measure::kInt8 || r.measure == Measure::kFloat32)) {
+      found.push_back(
+          {fmt::format("{} {} ({:.0f} GMAC/s)", to_string(r.measure), r.name, r.value.median),
+           r.value.median});
+    }
+  }
+  std::ranges::sort(found, std::greater<>(), &Ceiling::height);
+  return found;
+}
+
+std::string roofs(const Axes& axes, const Machine& machine, int threads) {
+  std::string svg;
+  const std::vector<Ceiling> peaks = ceilings(machine, threads);
+  const double highest = peaks.empty() ? std::pow(10.0, axes.most_power()) : peaks.front().height;
+  const double widest = machine.read_limit("L1", threads);
+  size_t number = 0;
+  double last_y = -100;
+  for (const Ceiling& peak : peaks) {
+    const double y = axes.y(peak.height);
+    if (y - last_y < 13) continue;  // would lie upon its neighbour
+    last_y = y;
+    const double from =
+        widest > 0 ? std::max(peak.height / widest, kLeastIntensity) : kLeastIntensity;
+    const Style& s = style(number++);
+    svg += fmt::format(
+        "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
+        "stroke-width=\"2\" stroke-dasharray=\"{}\"/>\n",
+        axes.x(from), y, kRight, y, s.colour, s.dashes);
+    svg += text_at(kRight, y - 4, "end", peak.name);
+  }
+  for (const char* level : {"L1", "L2", "L3", "DRAM"}) {
+    const double rate = machine.read_limit(level, threads);
+    if (rate <= 0) continue;
+    const double to = std::clamp(highest / rate, kLeastIntensity, kMostIntensity);
+    const Style& s = style(number++);
+    svg += fmt::format(
+        "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
+        "stroke-width=\"2\" stroke-dasharray=\"{}\"/>\n",
+        axes.x(kLeastIntensity), axes.y(rate * kLeastIntensity), axes.x(to), axes.y(rate * to),
+        s.colour, s.dashes);
+    svg += text_at(axes.x(kLeastIntensity) + 6, axes.y(rate * kLeastIntensity) - 8, "start",
+                   fmt::format("{} {:.0f} GB/s", level, rate));
+  }
+  return svg;
+}
+
+// Circle, square, diamond, triangle, filled or hollow.
+std::string symbol(size_t i, double x, double y) {
+  const char* paint = i / 4 % 2 == 0 ? "fill=\"#d55e00\" stroke=\"#000000\""
+                                     : "fill=\"#ffffff\" stroke=\"#000000\" stroke-width=\"1.5\"";
+  switch (i % 4) {
+    case 0:
+      return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" {}/>\n", x, y, paint);
+    case 1:
+      return fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"9\" height=\"9\" {}/>\n", x - 4.5,
+                         y - 4.5, paint);
+    case 2:
+      return fmt::format("<path d=\"M{:.1f} {:.1f}l6 6l-6 6l-6 -6z\" {}/>\n", x, y - 6, paint);
+    default:
+      return fmt::format("<path d=\"M{:.1f} {:.1f}l6 11h-12z\" {}/>\n", x, y - 6, paint);
+  }
+}
+
+std::string points_of(const Axes& axes, std::span<const PlotPoint> points) {
+  std::string svg;
+  std::vector<std::string> names;
+  for (const PlotPoint& p : points) {
+    const std::string family = p.name.substr(0, p.name.find(','));
+    auto at = std::ranges::find(names, family);
+    if (at == names.end()) at = names.insert(names.end(), family);
+    const auto number = static_cast<size_t>(at - names.begin());
+    svg += fmt::format("<g><title>{}: {:.2f} GMAC/s</title>{}</g>\n", escaped(p.name), p.gmacs,
+                       symbol(number, axes.x(p.intensity), axes.y(p.gmacs)));
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    const double y = kBottom - 14 - 18 * static_cast<double>(names.size() - 1 - i);
+    svg += symbol(i, kRight - 230, y);
+    svg += text_at(kRight - 216, y + 4, "start", names[i]);
+  }
+  return svg;
+}
+
+Axes axes_of(const Machine& machine, int threads, std::span<const PlotPoint> points) {
+  double least = 1e9, most = 1;
+  for (const char* level : {"L1", "L2", "L3", "DRAM"}) {
+    const double rate = machine.read_limit(level, threads);
+    if (rate > 0) least = std::min(least, rate * kLeastIntensity);
+    most = std::max(most, rate);
+  }
+  for (const Ceiling& peak : ceilings(machine, threads)) most = std::max(most, peak.height * 1.2);
+  for (const PlotPoint& p : points) least = std::min(least, std::max(p.gmacs, 1e-3));
+  return Axes(std::min(least, most / 10), most);
+}
+
+}  // namespace
+
+std::string roofline_svg(const Machine& machine, int threads, std::span<const PlotPoint> points) {
+  const Axes axes = axes_of(machine, threads, points);
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
+      "height=\"{1:.0f}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#000000\">\n"
+      "<title>Roofline</title>\n<rect width=\"{0:.0f}\" height=\"{1:.0f}\" fill=\"#ffffff\"/>\n",
+      kWidth, kHeight);
+  svg += text_at(
+      kLeft, 30, "start",
+      fmt::format("Roofline of {}, {} thread{}", machine.cpu, threads, threads == 1 ? "" : "s"),
+      " font-size=\"16\"");
+  svg += grid(axes);
+  svg += marks(axes);
+  svg += roofs(axes, machine, threads);
+  svg += points_of(axes, points);
+  return svg + "</svg>\n";
+}
+
+std::string roofline_page(const Machine& machine, int threads, std::span<const PlotPoint> points) {
+  std::string page =
+      "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\"><head>"
+      "<meta charset=\"utf-8\"/><title>trit bench roofline</title>\n"
+      "<style>body{font:14px sans-serif;margin:2em;color:#000;background:#fff}"
+      "table{border-collapse:collapse}td,th{padding:2px 10px;text-align:left}"
+      ".n{text-align:right}@media print{body{margin:0}}</style></head><body>\n";
+  page += roofline_svg(machine, threads, points);
+  page += fmt::format(
+      "<p>{}. Medians; half of the measurements lie within ± the "
+      "spread.</p>\n<table><tr><th>test</th>"
+      "<th>detail</th><th>threads</th><th>median</th><th>spread</th><th>unit</th></tr>\n",
+      escaped(describe(machine)));
+  for (const MachineRate& r : machine.rates) {
+    page += fmt::format(
+        "<tr><td>{} {}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2f}</td>"
+        "<td class=\"n\">{:.2f}</td><td>{}</td></tr>\n",
+        to_string(r.measure), escaped(r.name), escaped(r.how), r.threads, r.value.median,
+        r.value.spread, unit(r.measure));
+  }
+  return page + "</table></body></html>\n";
+}
+
+void write_roofline(const std::string& path, std::string_view option, const Machine& machine,
+                    int threads, std::span<const PlotPoint> points) {
+  if (path.ends_with(".svg")) return write_text(path, roofline_svg(machine, threads, points));
+  if (path.ends_with(".html")) return write_text(path, roofline_page(machine, threads, points));
+  bad_input("{}: '{}' must end in .svg or .html", option, printable(path));
+}
+
+}  // namespace trit::bench

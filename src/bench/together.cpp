@@ -1,0 +1,92 @@
+#include "bench/together.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "base/error.h"
+#include "base/timer.h"
+
+namespace trit::bench {
+namespace {
+
+// The first of the hardware threads of this CPU's core, or the CPU itself.
+int first_sibling(int cpu) {
+  std::ifstream file(
+      fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
+  int first = cpu;
+  file >> first;
+  return first;
+}
+
+// CPUs that this process may run on, those that share a core with an earlier one last.
+std::vector<int> cpus_to_use() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  std::stable_partition(cpus.begin(), cpus.end(),
+                        [](int cpu) { return first_sibling(cpu) == cpu; });
+  return cpus;
+}
+
+// Best effort: where it is refused, the thread runs where the system puts it.
+void bind_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+}  // namespace
+
+double run_together(int threads, const std::function<void(int)>& body) {
+  static const std::vector<int> cpus = cpus_to_use();
+  std::atomic<int> waiting = 0;
+  std::atomic<bool> started = false;
+  std::vector<std::thread> team;
+  for (int t = 0; t < threads; ++t) {
+    team.emplace_back([&, t] {
+      if (!cpus.empty()) bind_to(cpus[static_cast<size_t>(t) % cpus.size()]);
+      ++waiting;
+      // Yields, because there may be more threads than CPUs.
+      while (!started.load(std::memory_order_acquire)) std::this_thread::yield();
+      body(t);
+    });
+  }
+  while (waiting < threads) std::this_thread::yield();
+  const Timer timer;
+  started.store(true, std::memory_order_release);
+  for (std::thread& member : team) member.join();
+  return timer.seconds();
+}
+
+std::vector<double> seconds_per_round(int threads, const Timing& timing,
+                                      const std::function<void(int, int64_t)>& loop) {
+  const auto run = [&](int64_t rounds) {
+    return run_together(threads, [&](int thread) { loop(thread, rounds); });
+  };
+  int64_t rounds = 1;
+  double seconds = run(rounds);
+  // Short runs say little: grow until one lasts a good part of a sample.
+  while (seconds < timing.sample_seconds / 4 && rounds < int64_t{1} << 40) {
+    const double factor = timing.sample_seconds / 2 / std::max(seconds, 1e-6);
+    rounds = static_cast<int64_t>(static_cast<double>(rounds) * std::clamp(factor, 2.0, 64.0));
+    seconds = run(rounds);
+  }
+  const double wanted = static_cast<double>(rounds) * timing.sample_seconds / seconds;
+  rounds = std::max<int64_t>(1, static_cast<int64_t>(wanted));
+  std::vector<double> samples;
+  for (int i = 0; i < timing.samples; ++i)
+    samples.push_back(run(rounds) / static_cast<double>(rounds));
+  return samples;
+}
+
+}  // namespace trit::bench

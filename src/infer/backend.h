@@ -1,0 +1,31 @@
+#pragma once
+// What runs a model for the engine: the CPU (infer/cpu_backend.h) or an accelerator. It owns the pages of the
+// KV cache and knows nothing of sequences, sharing or scheduling.
+
+#include <cstdint>
+#include <span>
+
+#include "infer/page_pool.h"
+#include "model/transformer.h"
+
+namespace trit {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const Config& config() const = 0;
+  virtual int64_t pages() const = 0;  // of the cache: 0 to pages() - 1
+  virtual int64_t page_positions() const = 0;
+  virtual int64_t page_bytes() const = 0;  // of all layers together
+  virtual int64_t max_rows() const = 0;    // of a step
+
+  // Runs the rows through all layers and writes their keys and values to the pages of batch.tables. Throws Error
+  // when activations are not finite; what stands at the rows' positions is undefined then.
+  virtual void run(const Batch& batch) = 0;
+  // out [rows, V]: the logits after these rows of the last step.
+  virtual void logits(std::span<const int64_t> rows, Matrix out) = 0;
+  // Makes page `to` a copy of page `from`, in every layer.
+  virtual void copy_page(PageId from, PageId to) = 0;
+};
+
+}  // namespace trit

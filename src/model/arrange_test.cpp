@@ -1,0 +1,89 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/test_folder.h"
+#include "model/checkpoint.h"
+#include "model/transformer.h"
+#include "quant/tiles.h"
+
+namespace trit {
+namespace {
+
+constexpr int64_t kRows = 7;
+
+std::vector<float> logits_of(const Model& model) {
+  const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9, 2};
+  State state(model.config(), Pass::kContinue, 1, 32, kRows);
+  forward(model.weights(), {tokens, whole_sequences(1, kRows)}, state);
+  std::vector<float> out(static_cast<size_t>(kRows * model.config().vocabulary));
+  logits(model.weights(), state, 0, {out.data(), kRows, model.config().vocabulary});
+  return out;
+}
+
+Model open_with_tiles(const Path& file, const char* tiles) {
+  setenv("TRIT_TILES", tiles, 1);
+  Model model = Model::open_to_run(file);
+  unsetenv("TRIT_TILES");
+  return model;
+}
+
+// Widths that are no multiple of any block; norms inside the projections in one form, shared in the other.
+Config odd_shape(Family family) {
+  Config config = as_family(preset("nano"), family);
+  config.vocabulary = 40;
+  config.hidden = 72;
+  config.heads = 6;
+  config.kv_heads = 3;
+  config.head_dim = 12;
+  config.ffn = 200;
+  return config;
+}
+
+TEST(Arrange, TilesGiveTheBitsOfThePackedLevels) {
+  for (const Family family : {Family::kBitNet, Family::kBitNetPaper, Family::kBinary}) {
+    const Path file = test_folder() / "arrange.gguf";
+    write_gguf_model(file, Model::random(odd_shape(family), 5), nullptr, {});
+    const std::vector<float> expected = logits_of(Model::open(file));
+    for (const char* tiles : {"2-bit", "base-3"}) {
+      const Model model = open_with_tiles(file, tiles);
+      const Linear& linear = model.weights().layers[0].projections[0];
+      EXPECT_EQ(linear.packed, nullptr);
+      EXPECT_EQ(to_string(linear.tile_form), tiles);
+      const std::vector<float> out = logits_of(model);
+      EXPECT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0)
+          << to_string(family) << ' ' << tiles;
+    }
+  }
+}
+
+// By hand: 2 layers of 72 x 72, 36 x 72 twice, 72 x 72, 200 x 72 twice and 72 x 200, each with a scale of four bytes.
+TEST(Arrange, CountsTheBytesThatRun) {
+  const Path file = test_folder() / "arrange_bytes.gguf";
+  Config config = odd_shape(Family::kBitNet);
+  config.layers = 2;
+  write_gguf_model(file, Model::random(config, 5), nullptr, {});
+  const int64_t of_72 = 5 * 64, of_200 = 13 * 64;  // a tile of 16 rows
+  EXPECT_EQ(open_with_tiles(file, "2-bit").stored_linear_bytes(),
+            2 * (5 * of_72 * 2 + 3 * of_72 * 2 + 13 * of_72 * 2 + 5 * of_200 + 7 * 4));
+  const int64_t base3_72 = 16 * 64 + 128, base3_200 = 40 * 64 + 128;  // a tile of 64 rows
+  EXPECT_EQ(open_with_tiles(file, "base-3").stored_linear_bytes(),
+            2 * (2 * base3_72 * 2 + base3_72 * 2 + 4 * base3_72 * 2 + 2 * base3_200 + 7 * 4));
+}
+
+TEST(Arrange, RefusesAnUnknownForm) {
+  const Path file = test_folder() / "arrange_form.gguf";
+  write_gguf_model(file, Model::random(odd_shape(Family::kBitNet), 5), nullptr, {});
+  try {
+    open_with_tiles(file, "3-bit");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "TRIT_TILES is \"3-bit\", expected auto, 2-bit or base-3");
+  }
+  unsetenv("TRIT_TILES");
+}
+
+}  // namespace
+}  // namespace trit
