@@ -26,15 +26,27 @@ TRIT_INLINE __m512i load(const void* p) { return _mm512_loadu_si512(p); }
 // The four planes are masked where they stand, without a shift: plane p then counts 4^p fold, sums in a
 // register of its own and is divided by 4^p once, exactly.
 
+// A type of its lanes, not __m512i: g++ 12 moves sums about that change their type in a loop.
+using I32 = int32_t __attribute__((vector_size(64)));
+
+TRIT_INLINE I32 broadcast_four(const int8_t* x) {
+  int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return I32{} + four;
+}
+
+TRIT_INLINE I32 products(I32 sums, __m512i codes, int mask, I32 x) {
+  const __m512i plane = _mm512_and_si512(codes, _mm512_set1_epi8(static_cast<char>(mask)));
+  return reinterpret_cast<I32>(
+      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums), plane, reinterpret_cast<__m512i>(x)));
+}
+
 struct Planes {
-  __m512i p0, p1, p2, p3;
+  I32 p0, p1, p2, p3;
 };
 
 TRIT_INLINE Planes activations(const int8_t* x) {
-  int32_t fours[4];
-  __builtin_memcpy(fours, x, sizeof fours);
-  return {_mm512_set1_epi32(fours[0]), _mm512_set1_epi32(fours[1]), _mm512_set1_epi32(fours[2]),
-          _mm512_set1_epi32(fours[3])};
+  return {broadcast_four(x), broadcast_four(x + 4), broadcast_four(x + 8), broadcast_four(x + 12)};
 }
 
 // Sums of N tiles. Named members, no array: g++ 12 would spill an array.
@@ -54,11 +66,10 @@ TRIT_INLINE void add_block(TwoBitSums<N>& s, const uint8_t* w, const uint8_t* ne
   const __m512i codes = load(w);
   prefetch(next);
   Planes& p = s.first;
-  p.p0 = _mm512_dpbusd_epi32(p.p0, _mm512_and_si512(codes, _mm512_set1_epi8(0x03)), x.p0);
-  p.p1 = _mm512_dpbusd_epi32(p.p1, _mm512_and_si512(codes, _mm512_set1_epi8(0x0C)), x.p1);
-  p.p2 = _mm512_dpbusd_epi32(p.p2, _mm512_and_si512(codes, _mm512_set1_epi8(0x30)), x.p2);
-  p.p3 = _mm512_dpbusd_epi32(
-      p.p3, _mm512_and_si512(codes, _mm512_set1_epi8(static_cast<char>(0xC0))), x.p3);
+  p.p0 = products(p.p0, codes, 0x03, x.p0);
+  p.p1 = products(p.p1, codes, 0x0C, x.p1);
+  p.p2 = products(p.p2, codes, 0x30, x.p2);
+  p.p3 = products(p.p3, codes, 0xC0, x.p3);
   add_block(s.rest, w + tile_bytes, next + tile_bytes, tile_bytes, x);
 }
 
@@ -66,9 +77,8 @@ TRIT_INLINE void add_to(const TwoBitSums<0>&, int32_t*) {}
 template <int N>
 TRIT_INLINE void add_to(const TwoBitSums<N>& s, int32_t* y) {
   const Planes& p = s.first;
-  const __m512i low = _mm512_add_epi32(p.p0, _mm512_srai_epi32(p.p1, 2));
-  const __m512i high = _mm512_add_epi32(_mm512_srai_epi32(p.p2, 4), _mm512_srai_epi32(p.p3, 6));
-  _mm512_storeu_si512(y, _mm512_add_epi32(load(y), _mm512_add_epi32(low, high)));
+  const I32 sums = (p.p0 + (p.p1 >> 2)) + ((p.p2 >> 4) + (p.p3 >> 6));
+  _mm512_storeu_si512(y, _mm512_add_epi32(load(y), reinterpret_cast<__m512i>(sums)));
   add_to(s.rest, y + kTwoBitRows);
 }
 

@@ -98,11 +98,16 @@ TRIT_INLINE void make_table(const int8_t* x, uint8_t* table) {
 
 // ---- Sums ----
 
+// Types of their lanes, not __m512i: g++ 12 moves sums about that change their type in a loop.
+using U16 = uint16_t __attribute__((vector_size(64)));
+using U8 = uint8_t __attribute__((vector_size(64)));
+
 // Of 64 rows, modulo what the lanes hold: `both` and `odd` add up low bytes, as words of two rows and as the upper
 // one alone; `high` adds up high bytes.
 template <int N>
 struct Sums {
-  __m512i both, odd, high;
+  U16 both, odd;
+  U8 high;
   Sums<N - 1> rest;
 };
 template <>
@@ -124,9 +129,9 @@ TRIT_INLINE void add_block(Sums<N>& s, const uint8_t* w, const uint8_t* next, in
       _mm512_xor_si512(sign, _mm512_permutex2var_epi8(table.low0, codes, table.low1));
   const __m512i high =
       _mm512_xor_si512(sign, _mm512_permutex2var_epi8(table.high0, codes, table.high1));
-  s.both = _mm512_add_epi16(s.both, low);
-  s.odd = _mm512_add_epi16(s.odd, _mm512_srli_epi16(low, 8));
-  s.high = _mm512_add_epi8(s.high, high);
+  s.both += reinterpret_cast<U16>(low);
+  s.odd += reinterpret_cast<U16>(low) >> 8;
+  s.high += reinterpret_cast<U8>(high);
   add_block(s.rest, w + tile_bytes, next + tile_bytes, tile_bytes, table);
 }
 
@@ -137,10 +142,9 @@ TRIT_INLINE void add_words(__m256i words, int32_t* y) {
 TRIT_INLINE void add_to(const Sums<0>&, int32_t*) {}
 template <int N>
 TRIT_INLINE void add_to(const Sums<N>& s, int32_t* y) {
-  const __m512i even = _mm512_add_epi16(_mm512_sub_epi16(s.both, _mm512_slli_epi16(s.odd, 8)),
-                                        _mm512_slli_epi16(s.high, 8));
-  const __m512i odd = _mm512_add_epi16(
-      s.odd, _mm512_and_si512(s.high, _mm512_set1_epi16(static_cast<int16_t>(0xFF00))));
+  const U16 high = reinterpret_cast<U16>(s.high);
+  const __m512i even = reinterpret_cast<__m512i>(s.both - (s.odd << 8) + (high << 8));
+  const __m512i odd = reinterpret_cast<__m512i>(s.odd + (high & 0xFF00));
   // Rows 0 to 7, 16 to 23, 32 to 39, 48 to 55, and the others.
   const __m512i a = _mm512_unpacklo_epi16(even, odd), b = _mm512_unpackhi_epi16(even, odd);
   const __m512i first = _mm512_permutex2var_epi64(a, _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), b);
