@@ -24,21 +24,30 @@ constexpr TileKernels kAvx2 = {
 constexpr TileKernels kAvxVnni = kAvx2;
 constexpr TileKernels kAvx512Vnni = {
     .two_bit_few = two_bit_gemv_avx512vnni,
-    .two_bit_many = two_bit_gemm_scalar,
+    .two_bit_many = two_bit_gemm_avx512,
     .base3_few = base3_gemm_scalar,
-    .base3_many = base3_gemm_scalar,
+    .base3_many = base3_gemm_avx512vnni,
 };
 constexpr TileKernels kAvx512Vbmi = {
     .two_bit_few = two_bit_gemv_avx512vnni,
-    .two_bit_many = two_bit_gemm_scalar,
+    .two_bit_many = two_bit_gemm_avx512,
     .base3_few = base3_gemm_scalar,
-    .base3_many = base3_gemm_scalar,
+    .base3_many = base3_gemm_avx512vbmi,
     .base3_look_up = base3_look_up_avx512vbmi,
     .base3_tables = base3_tables_avx512vbmi,
     .table_rows = 3,
     .table_bytes = 256,
 };
-constexpr TileKernels kAmx = kAvx512Vbmi;
+constexpr TileKernels kAmx = {
+    .two_bit_few = two_bit_gemv_avx512vnni,
+    .two_bit_many = two_bit_gemm_amx,
+    .base3_few = base3_gemm_scalar,
+    .base3_many = base3_gemm_amx,
+    .base3_look_up = base3_look_up_avx512vbmi,
+    .base3_tables = base3_tables_avx512vbmi,
+    .table_rows = 3,
+    .table_bytes = 256,
+};
 #endif
 
 template <const TileKernels& kernels>
