@@ -18,11 +18,8 @@ namespace {
 constexpr int64_t kTokens = 16;  // of a pass
 constexpr int64_t kStep = 64;    // inputs of a tile multiplication
 constexpr int64_t kStepBytes = 16 * kGroupBytes;
-constexpr int64_t kPart = 320;  // inputs: whole steps and whole blocks of both forms
-#ifndef PARTS
-#define PARTS 4
-#endif
-constexpr int64_t kParts = PARTS;     // of a chunk, whose codes are unpacked at once
+constexpr int64_t kPart = 320;        // inputs: whole steps and whole blocks of both forms
+constexpr int64_t kParts = 4;         // of a chunk, whose codes are unpacked at once
 constexpr int64_t kTokenBlock = 512;  // whose activations of a chunk stay in the second cache
 constexpr int64_t kBand = 4;          // times 64 rows, whose sums stay there as well
 
@@ -229,12 +226,24 @@ void multiply_many(const Product<Form>& p) {
   }
 }
 
+// Up to this many tokens, passes of 16 that unpack while they multiply take less time than one unpacking for all.
+constexpr int64_t kFewTokens = 96;
+
 template <class Form>
 void multiply_all(const Product<Form>& p) {
-  if (p.T <= kTokens) {
-    multiply_few(p);
-  } else {
+  if (p.T > kFewTokens) {
     multiply_many(p);
+  } else {
+    const int64_t passes = (p.T + kTokens - 1) / kTokens;
+    for (int64_t pass = 0; pass < passes; ++pass) {
+      const int64_t begin = p.T * pass / passes, end = p.T * (pass + 1) / passes;
+      Product<Form> part = p;
+      part.x += begin * p.x_stride;
+      part.x_sum += begin;
+      part.y += begin * p.y_stride;
+      part.T = end - begin;
+      multiply_few(part);
+    }
   }
   _tile_release();
 }

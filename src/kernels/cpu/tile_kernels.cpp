@@ -16,22 +16,27 @@ struct TileKernels {
 
 #if defined(__x86_64__)
 constexpr TileKernels kAvx2 = {
-    .two_bit_few = two_bit_gemm_scalar,
-    .two_bit_many = two_bit_gemm_scalar,
-    .base3_few = base3_gemm_scalar,
-    .base3_many = base3_gemm_scalar,
+    .two_bit_few = two_bit_gemm_avx2,
+    .two_bit_many = two_bit_gemm_avx2,
+    .base3_few = base3_gemm_avx2,
+    .base3_many = base3_gemm_avx2,
 };
-constexpr TileKernels kAvxVnni = kAvx2;
+constexpr TileKernels kAvxVnni = {
+    .two_bit_few = two_bit_gemm_avxvnni,
+    .two_bit_many = two_bit_gemm_avxvnni,
+    .base3_few = base3_gemm_avxvnni,
+    .base3_many = base3_gemm_avxvnni,
+};
 constexpr TileKernels kAvx512Vnni = {
     .two_bit_few = two_bit_gemv_avx512vnni,
     .two_bit_many = two_bit_gemm_avx512,
-    .base3_few = base3_gemm_scalar,
+    .base3_few = base3_gemm_avx2,
     .base3_many = base3_gemm_avx512vnni,
 };
 constexpr TileKernels kAvx512Vbmi = {
     .two_bit_few = two_bit_gemv_avx512vnni,
     .two_bit_many = two_bit_gemm_avx512,
-    .base3_few = base3_gemm_scalar,
+    .base3_few = base3_gemm_avx2,
     .base3_many = base3_gemm_avx512vbmi,
     .base3_look_up = base3_look_up_avx512vbmi,
     .base3_tables = base3_tables_avx512vbmi,
@@ -41,7 +46,7 @@ constexpr TileKernels kAvx512Vbmi = {
 constexpr TileKernels kAmx = {
     .two_bit_few = two_bit_gemv_avx512vnni,
     .two_bit_many = two_bit_gemm_amx,
-    .base3_few = base3_gemm_scalar,
+    .base3_few = base3_gemm_avx2,
     .base3_many = base3_gemm_amx,
     .base3_look_up = base3_look_up_avx512vbmi,
     .base3_tables = base3_tables_avx512vbmi,

@@ -23,6 +23,9 @@ using Base3Kernel = void(const uint8_t* w, int64_t tiles, int64_t blocks, const 
 TwoBitKernel two_bit_gemm_scalar;
 Base3Kernel base3_gemm_scalar;
 
+TwoBitKernel two_bit_gemm_avx2, two_bit_gemm_avxvnni;
+Base3Kernel base3_gemm_avx2, base3_gemm_avxvnni;
+
 TwoBitKernel two_bit_gemv_avx512vnni, two_bit_gemm_avx512, two_bit_gemm_amx;
 
 Base3Kernel base3_gemm_avx512vnni, base3_gemm_avx512vbmi, base3_gemm_amx, base3_look_up_avx512vbmi;
