@@ -24,11 +24,12 @@ build: packages  ## build/release/trit, after installing the Debian packages tha
 run: build  ## build, then stream a story (PROMPT="...", MODEL=file.gguf)
 	@$(RUN)
 
-test: test-packages  ## format, include direction, both compilers, all tests
+test: test-packages  ## format, include direction, both compilers, all tests; ARM's under qemu-user
 	tools/check_format.sh
 	tools/check_layers.py
-	@$(MAKE) --no-print-directory build-release build-clang
+	@$(MAKE) --no-print-directory build-release build-clang build-aarch64
 	ctest --preset release -j $(JOBS)
+	ctest --preset aarch64 -j $(JOBS)
 
 format: test-packages  ## let clang-format rewrite the sources
 	tools/check_format.sh --fix

@@ -9,7 +9,8 @@ packages=(
   ca-certificates libzstd-dev zlib1g-dev
 )
 [[ ${1-} != --test ]] ||
-  packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev clang-format-14 python3)
+  packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev clang-format-14 python3
+    g++-aarch64-linux-gnu qemu-user)
 
 if ! command -v dpkg-query >/dev/null; then
   echo "not a Debian system: these must be there by other means: ${packages[*]}" >&2
@@ -34,4 +35,4 @@ if [[ $(id -u) -ne 0 ]]; then
 fi
 "${as_root[@]}" apt-get -qq update
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-  apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+  apt-get -qq install -y --no-remove --no-install-recommends "${missing[@]}" >/dev/null

@@ -3,15 +3,17 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <cstring>
+
 namespace trit {
 namespace {
 
 TEST(PeakMemory, GrowsWithWhatIsTouched) {
   EXPECT_GT(peak_memory(), size_t{1} << 20);
   constexpr size_t kBytes = size_t{64} << 20;
-  void* block = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  void* block = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(block, MAP_FAILED);
+  std::memset(block, 1, kBytes);
   EXPECT_GE(peak_memory(), kBytes);
   munmap(block, kBytes);
 }
