@@ -10,15 +10,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include "base/error.h"
+#include "kernels/cpu/target.h"
 
 namespace trit::kernels {
 namespace {
 
-constexpr Isa kAll[] = {Isa::kScalar,     Isa::kAvx2,       Isa::kAvxVnni,
-                        Isa::kAvx512Vnni, Isa::kAvx512Vbmi, Isa::kAmx};
+constexpr Isa kAll[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAvx512Vbmi,
+                        Isa::kAmx,    Isa::kNeon, Isa::kDotprod, Isa::kI8mm};
 
 #if defined(__x86_64__)
 // Features that __builtin_cpu_supports of g++ 12 or clang 14 does not know.
@@ -43,8 +47,8 @@ bool amx_granted() {
 }
 #endif
 
-bool machine_runs(Isa isa) {
 #if defined(__x86_64__)
+bool machine_runs(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
       return true;
@@ -61,12 +65,27 @@ bool machine_runs(Isa isa) {
              __builtin_cpu_supports("gfni");
     case Isa::kAmx:  // AMX-TILE and AMX-INT8
       return machine_runs(Isa::kAvx512Vbmi) && (cpuid_7_0_edx() >> 24 & 3) == 3 && amx_granted();
+    default:
+      return false;
   }
-  return false;
-#else
-  return isa == Isa::kScalar;
-#endif
 }
+#elif defined(__aarch64__)
+bool machine_runs(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+    case Isa::kNeon:
+      return true;
+    case Isa::kDotprod:
+      return TRIT_ARM_EXTENSIONS != 0 && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+    case Isa::kI8mm:
+      return machine_runs(Isa::kDotprod) && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+    default:
+      return false;
+  }
+}
+#else
+bool machine_runs(Isa isa) { return isa == Isa::kScalar; }
+#endif
 
 Isa choose() {
   const char* forced = std::getenv("TRIT_ISA");
@@ -95,6 +114,12 @@ std::string_view to_string(Isa isa) {
       return "avx512vbmi";
     case Isa::kAmx:
       return "amx";
+    case Isa::kNeon:
+      return "neon";
+    case Isa::kDotprod:
+      return "dotprod";
+    case Isa::kI8mm:
+      return "i8mm";
   }
   return "?";
 }
@@ -112,7 +137,8 @@ std::span<const Isa> available() {
 
 const Table& table(Isa isa) {
   static const Table tables[] = {scalar_table(),     avx2_table(),       avxvnni_table(),
-                                 avx512vnni_table(), avx512vbmi_table(), amx_table()};
+                                 avx512vnni_table(), avx512vbmi_table(), amx_table(),
+                                 neon_table(),       dotprod_table(),    i8mm_table()};
   return tables[static_cast<int>(isa)];
 }
 

@@ -25,9 +25,12 @@ enum class Isa : uint8_t {
   kAvx512Vnni,  // AVX-512 F, BW, DQ, VL and VNNI
   kAvx512Vbmi,  // the same and VBMI, GFNI: look-ups in 128 bytes
   kAmx,         // the same and AMX int8: tiles of 16 x 16 sums
+  kNeon,        // 64-bit ARM
+  kDotprod,     // the same and sdot
+  kI8mm,        // the same and smmla
 };
-std::string_view to_string(
-    Isa isa);  // "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "amx"
+// "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "amx", "neon", "dotprod", "i8mm"
+std::string_view to_string(Isa isa);
 
 struct AdamStep {
   float keep;  // 1 - learning rate * weight decay
@@ -158,5 +161,8 @@ Table avxvnni_table();
 Table avx512vnni_table();
 Table avx512vbmi_table();
 Table amx_table();
+Table neon_table();
+Table dotprod_table();
+Table i8mm_table();
 
 }  // namespace trit::kernels

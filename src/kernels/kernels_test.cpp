@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -442,6 +443,14 @@ TEST(FloatRows, HandValues) {
 TEST(Isa, NamesAndOrder) {
   EXPECT_EQ(available().front(), Isa::kScalar);
   EXPECT_EQ(to_string(Isa::kAvx512Vnni), "avx512vnni");
+  EXPECT_EQ(to_string(Isa::kI8mm), "i8mm");
+}
+
+// Where the machine is known, as it is under an emulator, so is what it must be found to run.
+TEST(Isa, TheBestOfAKnownMachine) {
+  const char* best = std::getenv("TRIT_TEST_BEST_ISA");
+  if (best == nullptr) GTEST_SKIP() << "TRIT_TEST_BEST_ISA is not set";
+  EXPECT_EQ(to_string(available().back()), best);
 }
 
 }  // namespace

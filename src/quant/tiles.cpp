@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <vector>
 
 #include "base/error.h"
 #include "quant/packing.h"
@@ -21,59 +20,30 @@ uint64_t load_word(const uint8_t* bytes) {
   return word;
 }
 
-using Words = uint32_t __attribute__((vector_size(16)));  // of four rows
-
-// a's fields under `keep` stay and b's come beside them, `shift` bits up; b keeps the others, a's come down to it.
-void swap_fields(Words& a, Words& b, int shift, uint32_t keep) {
-  const Words low = (a & keep) | (b & keep) << shift;
-  b = (a >> shift & keep) | (b & ~keep);
-  a = low;
+// Plane q of 16 bytes of a run is a block's 16 inputs of a row: four neighbours go into one bit place of the
+// lane's bytes, the next four into the next.
+uint32_t lane_of(uint64_t low, uint64_t high, int q) {
+  constexpr uint64_t kCode = 0x0303030303030303u;
+  const uint64_t two = (low >> (2 * q) & kCode) | (high >> (2 * q) & kCode) << 4;
+  return static_cast<uint32_t>(two) | static_cast<uint32_t>(two >> 32) << 2;
 }
 
-// Word p of sixteen bytes of a run, four of them, holds inputs 4 p .. 4 p + 3 of four blocks, a block at each bit
-// place of the bytes; a lane of a block holds its inputs by place. So it is a transposition of 4 x 4 codes.
-void transpose_codes(Words* w) {
-  swap_fields(w[0], w[1], 2, 0x33333333u);
-  swap_fields(w[2], w[3], 2, 0x33333333u);
-  swap_fields(w[0], w[2], 4, 0x0F0F0F0Fu);
-  swap_fields(w[1], w[3], 4, 0x0F0F0F0Fu);
-}
-
-// Sixteen bytes of each of four rows, `stride` apart, by words.
-void load_rows(const uint8_t* packed, int64_t stride, Words* w) {
-  Words row[4];
-  for (int r = 0; r < 4; ++r) std::memcpy(&row[r], packed + r * stride, sizeof row[r]);
-  const Words a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
-  const Words b = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
-  const Words c = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
-  const Words d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
-  w[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-  w[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-  w[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-  w[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-}
-
-// Sixteen rows.
-void two_bit_tile(const uint8_t* packed, int64_t row_bytes, int64_t blocks, uint8_t* tile) {
-  for (int64_t byte = 0; byte < row_bytes; byte += 16) {
-    for (int r = 0; r < kTwoBitRows; r += 4) {
-      Words w[4];
-      load_rows(packed + r * row_bytes + byte, row_bytes, w);
-      transpose_codes(w);
-      for (int q = 0; q < 4; ++q) {
-        const int64_t block = byte / kRunBytes * 8 + 2 * q + byte % kRunBytes / 16;
-        if (block < blocks) std::memcpy(tile + block * kBlockBytes + 4 * r, &w[q], sizeof w[q]);
-      }
-    }
+void two_bit_row(const uint8_t* packed, int64_t blocks, uint8_t* lane) {
+  for (int64_t j = 0; j < blocks; ++j, lane += kBlockBytes) {
+    const uint8_t* half = packed + j / 8 * kRunBytes + j % 2 * 16;
+    const uint32_t codes =
+        lane_of(load_word(half), load_word(half + 8), static_cast<int>(j % 8 / 2));
+    std::memcpy(lane, &codes, sizeof codes);
   }
 }
 
-// `rows` rows, filled up to sixteen.
-void last_two_bit_tile(const uint8_t* packed, int64_t rows, int64_t row_bytes, int64_t blocks,
-                       uint8_t* tile) {
-  std::vector<uint8_t> filled(static_cast<size_t>(kTwoBitRows * row_bytes), kZeros);
-  std::copy_n(packed, rows * row_bytes, filled.data());
-  two_bit_tile(filled.data(), row_bytes, blocks, tile);
+void two_bit_tile(const uint8_t* packed, int64_t rows, int64_t columns, uint8_t* tile) {
+  const int64_t blocks = tile_blocks(TileForm::kTwoBit, columns);
+  for (int64_t r = 0; r < rows; ++r)
+    two_bit_row(packed + r * packed_row_bytes(columns), blocks, tile + 4 * r);
+  for (int64_t r = rows; r < kTwoBitRows; ++r) {
+    for (int64_t j = 0; j < blocks; ++j) std::memset(tile + j * kBlockBytes + 4 * r, kZeros, 4);
+  }
 }
 
 // ---- Base 3 ----
@@ -174,13 +144,10 @@ void tile_trits(TileForm form, std::span<const uint8_t> packed, int64_t rows, in
     const int64_t row = (first + i) * height, here = std::min(height, rows - row);
     const uint8_t* from = packed.data() + row * packed_row_bytes(columns);
     uint8_t* to = tiles.data() + i * bytes;
-    const int64_t row_bytes = packed_row_bytes(columns), blocks = tile_blocks(form, columns);
-    if (form == TileForm::kBase3) {
-      base3_tile(from, here, columns, to);
-    } else if (here == height) {
-      two_bit_tile(from, row_bytes, blocks, to);
+    if (form == TileForm::kTwoBit) {
+      two_bit_tile(from, here, columns, to);
     } else {
-      last_two_bit_tile(from, here, row_bytes, blocks, to);
+      base3_tile(from, here, columns, to);
     }
   }
 }

@@ -88,7 +88,7 @@ void Writer::string(std::string_view text) {
     if (place != std::string_view::npos) {
       out_ += '\\';
       out_ += kLetters[place];
-    } else if (c < 0x20 || (style_.ascii && c >= 0x7F)) {
+    } else if (c < 0x20 || (style_.ascii && c >= 0x7F && c != 0x7F)) {
       escape(c);
     } else {
       out_ += text.substr(i, length);

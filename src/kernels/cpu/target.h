@@ -13,3 +13,10 @@
 #endif
 
 #define TRIT_INLINE inline __attribute__((always_inline))
+
+// Before 16, clang declares the intrinsics of ARM's extensions only where a whole file is compiled for them.
+#if defined(__aarch64__) && !(defined(__clang__) && __clang_major__ < 16)
+#define TRIT_ARM_EXTENSIONS 1
+#else
+#define TRIT_ARM_EXTENSIONS 0
+#endif

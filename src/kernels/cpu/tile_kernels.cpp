@@ -1,5 +1,7 @@
 #include "kernels/cpu/tile_kernels.h"
 
+#include "kernels/cpu/target.h"
+
 namespace trit::kernels {
 namespace {
 
@@ -53,6 +55,39 @@ constexpr TileKernels kAmx = {
     .table_rows = 3,
     .table_bytes = 256,
 };
+#elif defined(__aarch64__)
+constexpr TileKernels kNeon = {
+    .two_bit_few = two_bit_gemv_neon,
+    .two_bit_many = two_bit_gemm_neon,
+    .base3_few = base3_gemm_neon,
+    .base3_many = base3_gemm_neon,
+    .base3_look_up = base3_look_up_neon,
+    .base3_tables = base3_tables_neon,
+    .table_rows = 3,
+    .table_bytes = 256,
+};
+#endif
+#if TRIT_ARM_EXTENSIONS
+constexpr TileKernels kDotprod = {
+    .two_bit_few = two_bit_gemv_dotprod,
+    .two_bit_many = two_bit_gemm_dotprod,
+    .base3_few = base3_gemm_dotprod,
+    .base3_many = base3_gemm_dotprod,
+    .base3_look_up = base3_look_up_neon,
+    .base3_tables = base3_tables_neon,
+    .table_rows = 3,
+    .table_bytes = 256,
+};
+constexpr TileKernels kI8mm = {
+    .two_bit_few = two_bit_gemv_dotprod,
+    .two_bit_many = two_bit_gemm_i8mm,
+    .base3_few = base3_gemm_i8mm,
+    .base3_many = base3_gemm_i8mm,
+    .base3_look_up = base3_look_up_neon,
+    .base3_tables = base3_tables_neon,
+    .table_rows = 3,
+    .table_bytes = 256,
+};
 #endif
 
 template <const TileKernels& kernels>
@@ -95,6 +130,15 @@ void set_tile_rows(Isa isa, Table& table) {
       return set<kAvx512Vbmi>(table);
     case Isa::kAmx:
       return set<kAmx>(table);
+#elif defined(__aarch64__)
+    case Isa::kNeon:
+      return set<kNeon>(table);
+#endif
+#if TRIT_ARM_EXTENSIONS
+    case Isa::kDotprod:
+      return set<kDotprod>(table);
+    case Isa::kI8mm:
+      return set<kI8mm>(table);
 #endif
     default:
       table.two_bit_gemm_i8 = two_bit_gemm_scalar;

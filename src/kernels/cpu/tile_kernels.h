@@ -31,6 +31,14 @@ TwoBitKernel two_bit_gemv_avx512vnni, two_bit_gemm_avx512, two_bit_gemm_amx;
 Base3Kernel base3_gemm_avx512vnni, base3_gemm_avx512vbmi, base3_gemm_amx, base3_look_up_avx512vbmi;
 void base3_tables_avx512vbmi(const int8_t* x, int64_t blocks, uint8_t* tables);
 
+TwoBitKernel two_bit_gemv_neon, two_bit_gemm_neon;
+Base3Kernel base3_look_up_neon, base3_gemm_neon;
+void base3_tables_neon(const int8_t* x, int64_t blocks, uint8_t* tables);
+TwoBitKernel two_bit_gemv_dotprod, two_bit_gemm_dotprod;
+Base3Kernel base3_gemm_dotprod;
+TwoBitKernel two_bit_gemm_i8mm;
+Base3Kernel base3_gemm_i8mm;
+
 // Sets the rows of the table that concern tiles.
 void set_tile_rows(Isa isa, Table& table);
 
