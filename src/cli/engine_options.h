@@ -9,15 +9,16 @@ namespace trit {
 
 struct EngineFlags {
   int64_t context = 0;
-  std::string kv_type = "f32";
-  int64_t batch = 256;
+  std::string kv_type = "f16";
+  int64_t batch = 512;
 };
 
 // `context_help` says what a context of 0 means.
 template <class Visitor>
 void visit_options(EngineFlags& flags, const std::string& context_help, Visitor&& v) {
   v("context,-c,--ctx-size", flags.context, context_help);
-  v("kv-type", flags.kv_type, "how keys and values are cached: f32, f16, int8 or int4");
+  v("kv-type", flags.kv_type,
+    "how keys and values are cached: f16, f32 (slow, to the last bit), int8 or int4");
   v("batch,-b,--batch-size", flags.batch,
     "rows of a step: prompts run in pieces of so many tokens");
 }
