@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include "base/dtype.h"
+#include "kernels/cpu/avx512_head.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -242,12 +243,27 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
              y + together * y_stride, y_stride);
 }
 
+// One token through the rows of avx512_head.cpp, as far as they go; the rest, and several, as everywhere. A step of
+// kWeights inputs takes kElements elements of W.
+template <auto kFour, auto kAny, int64_t kWeights, int64_t kElements, class W>
+void head_product(const W* w, int64_t rows, int64_t K, const float* x, int64_t T, float* y,
+                  int64_t y_stride) {
+  const int64_t done = T == 1 && K % kWeights == 0 ? kFour(w, rows, K, x, y) : 0;
+  if (done < rows)
+    kAny(w + done * (K / kWeights * kElements), rows - done, K, x, T, y + done, y_stride);
+}
+
 }  // namespace
 
 Table avx512vnni_table() {
   Table table = float_rows();
   add_kv_rows(table);
   add_ggml_rows(table);
+  table.dense_gemm_f16 = head_product<head_rows_f16, dense_gemm_f16, 32, 32, uint16_t>;
+  table.dense_gemm_bf16 = head_product<head_rows_bf16, dense_gemm_bf16, 32, 32, uint16_t>;
+  table.dense_gemm_q8_0 = head_product<head_rows_q8_0, dense_gemm_q8_0, 32, 34, uint8_t>;
+  table.dense_gemm_q4_0 = head_product<head_rows_q4_0, dense_gemm_q4_0, 32, 18, uint8_t>;
+  table.dense_gemm_q6_k = head_product<head_rows_q6_k, dense_gemm_q6_k, 256, 210, uint8_t>;
   table.ternary_gemm_i8 = ternary_gemm_i8;
   set_tile_rows(Isa::kAvx512Vnni, table);
   return table;

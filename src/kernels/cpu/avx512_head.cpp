@@ -1,0 +1,177 @@
+// Full-precision and block-quantised rows against one token in AVX-512: what an output head takes in decoding. The
+// bits are those of the rows in float_rows.h and ggml_rows.h, whose conversions g++ 12 and clang 14 do not
+// find single instructions for. Four rows share the loads of x; the four after them are prefetched.
+
+#include "kernels/cpu/avx512_head.h"
+
+#include "kernels/cpu/target.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+TRIT_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl")
+namespace trit::kernels {
+namespace {
+
+#define TRIT_INLINE inline __attribute__((always_inline))
+
+// The tree of sum_lanes in float_rows.h.
+TRIT_INLINE float sum_lanes(__m512 v) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+TRIT_INLINE __m128i load_128(const void* p) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+TRIT_INLINE __m256i load_256(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+TRIT_INLINE __m512 splat_half(const void* p) {
+  uint16_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(bits)));
+}
+TRIT_INLINE __m512 floats_of_i8(__m128i q) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)); }
+
+// A multiplication and an addition that stay two.
+TRIT_INLINE __m512 add_product(__m512 sum, __m512 w, const float* x) {
+  return _mm512_add_ps(sum, _mm512_mul_ps(w, _mm512_loadu_ps(x)));
+}
+
+// ---- How weights are read: kWeights of kBytes at a time, added to a row's sum ----
+
+struct F16 {
+  static constexpr int64_t kWeights = 32, kBytes = 64;
+  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+    sum = add_product(sum, _mm512_cvtph_ps(load_256(w)), x);
+    return add_product(sum, _mm512_cvtph_ps(load_256(w + 32)), x + 16);
+  }
+};
+
+struct Bf16 {
+  static constexpr int64_t kWeights = 32, kBytes = 64;
+  static TRIT_INLINE __m512 floats(const uint8_t* w) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_256(w)), 16));
+  }
+  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+    return add_product(add_product(sum, floats(w), x), floats(w + 32), x + 16);
+  }
+};
+
+struct Q8_0 {
+  static constexpr int64_t kWeights = 32, kBytes = 34;
+  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+    const __m512 d = splat_half(w);
+    sum = add_product(sum, _mm512_mul_ps(floats_of_i8(load_128(w + 2)), d), x);
+    return add_product(sum, _mm512_mul_ps(floats_of_i8(load_128(w + 18)), d), x + 16);
+  }
+};
+
+struct Q4_0 {
+  static constexpr int64_t kWeights = 32, kBytes = 18;
+  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+    const __m512 d = splat_half(w);
+    const __m128i both = load_128(w + 2), mask = _mm_set1_epi8(15), bias = _mm_set1_epi8(8);
+    const __m128i low = _mm_sub_epi8(_mm_and_si128(both, mask), bias);
+    const __m128i high = _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(both, 4), mask), bias);
+    sum = add_product(sum, _mm512_mul_ps(floats_of_i8(low), d), x);
+    return add_product(sum, _mm512_mul_ps(floats_of_i8(high), d), x + 16);
+  }
+};
+
+// 256 weights: low four bits, then high two, then a scale for every 16, then the scales' own.
+struct Q6_K {
+  static constexpr int64_t kWeights = 256, kBytes = 210;
+
+  // 64 weights in the order of the row, and their four scales.
+  template <int kRun>
+  static TRIT_INLINE __m512 add_64(__m512 sum, __m512i codes, const float* scales, const float* x) {
+    const __m512i q = _mm512_sub_epi8(codes, _mm512_set1_epi8(32));
+    const auto run = [&](__m512 s, __m128i part, int i) {
+      const __m512 w = _mm512_mul_ps(floats_of_i8(part), _mm512_set1_ps(scales[kRun + i]));
+      return add_product(s, w, x + 16 * (kRun + i));
+    };
+    sum = run(sum, _mm512_castsi512_si128(q), 0);
+    sum = run(sum, _mm512_extracti32x4_epi32(q, 1), 1);
+    sum = run(sum, _mm512_extracti32x4_epi32(q, 2), 2);
+    return run(sum, _mm512_extracti32x4_epi32(q, 3), 3);
+  }
+
+  // 128 weights: 64 bytes of low bits hold the first 64 weights in their lower halves and the last 64 in the upper;
+  // 32 bytes of high bits hold a run of 32 weights at each of four places.
+  template <int kHalf>
+  static TRIT_INLINE __m512 add_128(__m512 sum, const uint8_t* w, const float* scales,
+                                    const float* x) {
+    const __m512i four = _mm512_loadu_si512(w + 64 * kHalf), low = _mm512_set1_epi8(15);
+    const __m512i two = _mm512_broadcast_i64x4(load_256(w + 128 + 32 * kHalf));
+    const __m512i high = _mm512_set1_epi8(0x30);
+    const __m512i up = _mm512_set_epi64(2, 2, 2, 2, 4, 4, 4, 4);    // the first two runs
+    const __m512i down = _mm512_set_epi64(2, 2, 2, 2, 0, 0, 0, 0);  // the others
+    // Ternary logic 0xEA: (a and b) or c; the shifts' strays between bytes are masked.
+    const __m512i first = _mm512_ternarylogic_epi64(_mm512_sllv_epi64(two, up), high,
+                                                    _mm512_and_si512(four, low), 0xEA);
+    const __m512i second =
+        _mm512_ternarylogic_epi64(_mm512_srlv_epi64(two, down), high,
+                                  _mm512_and_si512(_mm512_srli_epi16(four, 4), low), 0xEA);
+    sum = add_64<8 * kHalf>(sum, first, scales, x);
+    return add_64<8 * kHalf + 4>(sum, second, scales, x);
+  }
+
+  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+    alignas(64) float scales[16];
+    _mm512_store_ps(scales, _mm512_mul_ps(floats_of_i8(load_128(w + 192)), splat_half(w + 208)));
+    return add_128<1>(add_128<0>(sum, w, scales, x), w, scales, x);
+  }
+};
+
+// y of four rows at a time; returns how many rows were done.
+template <class Weights>
+int64_t rows_of_four(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
+  const int64_t steps = K / Weights::kWeights, stride = steps * Weights::kBytes;
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4, w += 4 * stride) {
+    __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a;
+    const uint8_t* p = w;
+    const float* xi = x;
+    for (int64_t i = 0; i < steps; ++i, p += Weights::kBytes, xi += Weights::kWeights) {
+      for (int64_t line = 0; line < Weights::kBytes; line += 64) {
+        for (int row = 0; row < 4; ++row)
+          _mm_prefetch(reinterpret_cast<const char*>(p + (4 + row) * stride + line), _MM_HINT_T1);
+      }
+      a = Weights::add(a, p, xi);
+      b = Weights::add(b, p + stride, xi);
+      c = Weights::add(c, p + 2 * stride, xi);
+      d = Weights::add(d, p + 3 * stride, xi);
+    }
+    y[r] = sum_lanes(a);
+    y[r + 1] = sum_lanes(b);
+    y[r + 2] = sum_lanes(c);
+    y[r + 3] = sum_lanes(d);
+  }
+  return r;
+}
+
+}  // namespace
+
+int64_t head_rows_f16(const uint16_t* w, int64_t rows, int64_t K, const float* x, float* y) {
+  return rows_of_four<F16>(reinterpret_cast<const uint8_t*>(w), rows, K, x, y);
+}
+int64_t head_rows_bf16(const uint16_t* w, int64_t rows, int64_t K, const float* x, float* y) {
+  return rows_of_four<Bf16>(reinterpret_cast<const uint8_t*>(w), rows, K, x, y);
+}
+int64_t head_rows_q8_0(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
+  return rows_of_four<Q8_0>(w, rows, K, x, y);
+}
+int64_t head_rows_q4_0(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
+  return rows_of_four<Q4_0>(w, rows, K, x, y);
+}
+int64_t head_rows_q6_k(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
+  return rows_of_four<Q6_K>(w, rows, K, x, y);
+}
+
+}  // namespace trit::kernels
+TRIT_TARGET_END
+#endif
