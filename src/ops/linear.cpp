@@ -54,16 +54,17 @@ struct TilePiece {
   int64_t first, count;  // tiles
 };
 
-// Two tiles of base 3, or eight of two bits: enough that its end costs little, few enough that threads are done
-// together.
-constexpr int64_t kPieceRows = 128;
+// Four tiles of base 3 share a table of look-ups. Of many tokens the sums of half as many rows are what fits into the
+// second cache.
+constexpr int64_t kPieceRows = 256, kPieceRowsOfMany = 128, kManyTokens = 17;
 
-std::vector<TilePiece> tile_pieces(std::span<const LinearOutput> outputs) {
+std::vector<TilePiece> tile_pieces(std::span<const LinearOutput> outputs, int64_t tokens) {
+  const int64_t rows = tokens < kManyTokens ? kPieceRows : kPieceRowsOfMany;
   std::vector<TilePiece> pieces;
   for (const LinearOutput& output : outputs) {
     const Linear& layer = *output.layer;
     const int64_t tiles = row_tiles(layer.tile_form, layer.outputs);
-    const int64_t step = kPieceRows / tile_rows(layer.tile_form);
+    const int64_t step = rows / tile_rows(layer.tile_form);
     for (int64_t first = 0; first < tiles; first += step)
       pieces.push_back({&output, first, std::min(step, tiles - first)});
   }
@@ -115,7 +116,7 @@ void tile_piece_forward(const TilePiece& piece, const LinearInput& input, const 
 
 void tiles_forward(std::span<const LinearOutput> outputs, const LinearInput& input,
                    Workspace& workspace) {
-  const std::vector<TilePiece> pieces = tile_pieces(outputs);
+  const std::vector<TilePiece> pieces = tile_pieces(outputs, input.rows);
   const uint8_t* tables = base3_tables(outputs, input, workspace);
   parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
     thread_local std::vector<int32_t> sums;
