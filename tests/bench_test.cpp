@@ -44,6 +44,44 @@ TEST_F(Bench, RooflinePrintsEveryFormatAndDraws) {
     EXPECT_TRUE(parse_json(line, "line")["unit"].is_string());
 }
 
+TEST_F(Bench, ModelMeasuresPromptsAndGeneration) {
+  const Json json = json_of({"model", "model.gguf", "-p", "8,0", "-n", "4", "-d", "0,16", "-t", "1",
+                             "--batch", "1,3", "-r", "2", "--no-limits"});
+  EXPECT_EQ(json["model"]["name"], "model.gguf");
+  for (const char* key : {"parameters", "stored_bytes", "cache_bytes_per_position", "load_seconds",
+                          "first_token_seconds", "peak_memory_bytes"})
+    EXPECT_GT(json["model"][key].get<double>(), 0) << key;
+  std::vector<std::string> tests;
+  for (const Json& row : json["results"]) {
+    tests.push_back(row["test"]);
+    for (const char* key :
+         {"median_ts", "avg_ts", "ms_per_token", "bytes_per_token", "gb_per_s", "gmac_per_s"})
+      EXPECT_GT(row[key].get<double>(), 0) << row;
+    EXPECT_TRUE(row["read_share"].is_null());
+    EXPECT_EQ(row["samples_s"].size(), 2u);
+    EXPECT_EQ(row["n_threads"], 1);
+  }
+  EXPECT_EQ(tests, (std::vector<std::string>{"pp8", "tg4", "pp8 @ d16", "tg4 @ d16", "tg4 x 3",
+                                             "tg4 @ d16 x 3"}));
+}
+
+TEST_F(Bench, ModelSaysWhatDoesNotFit) {
+  const Json json = json_of(
+      {"model", "model.gguf", "-p", "8", "-n", "0", "-d", "0,1000000", "-r", "1", "--no-limits"});
+  EXPECT_EQ(json["results"].size(), 1u);
+  EXPECT_EQ(json["not_measured"][0]["test"], "pp8 @ d1000000");
+}
+
+TEST_F(Bench, ModelTakesAShapeAndTheMachinesLimits) {
+  const Outcome outcome = trit({"bench", "model", "--like", "nano", "-p", "8", "-n", "4", "-r", "1",
+                                "-t", "1", "--save", "nano.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("| pp8 "), std::string::npos) << outcome.out;
+  const Json json = parse_json(text_of(at("nano.json")), "nano.json");
+  for (const Json& row : json["results"]) EXPECT_GT(row["read_share"].get<double>(), 0) << row;
+  EXPECT_FALSE(json["limits"]["rates"].empty());
+}
+
 TEST_F(Bench, BadOptionsGetOneLine) {
   const std::vector<std::vector<std::string>> rows = {
       {"roofline", "-t", "0"},
@@ -52,6 +90,14 @@ TEST_F(Bench, BadOptionsGetOneLine) {
       {"roofline", "--plot", "roof.png"},
       {"roofline", "--dram-mib", "0"},
       {"roofline", "--loud"},
+      {"model"},
+      {"model", "missing.gguf"},
+      {"model", "model.gguf", "-p", "x"},
+      {"model", "model.gguf", "-r", "0"},
+      {"model", "model.gguf", "--batch", "0"},
+      {"model", "model.gguf", "--like", "3B"},
+      {"model", "--like", "9B"},
+      {"model", "--like", "nano", "--family", "gpt"},
       {"sing"},
   };
   for (std::vector<std::string> arguments : rows) {

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "base/cpu_count.h"
 #include "base/error.h"
+#include "base/huge_buffer.h"
 #include "base/thread_pool.h"
 #include "base/timer.h"
-#include "bench/pages.h"
+#include "bench/memory.h"
 #include "bench/peaks.h"
 #include "bench/read_loops.h"
 #include "bench/together.h"
@@ -39,13 +41,22 @@ struct WorkingSet {
   std::span<const ReadPattern> patterns;
 };
 
+// Values that are not zero. Each thread fills what it reads, so that the memory lies near it.
+void fill(uint8_t* data, int64_t bytes) {
+  for (int64_t i = 0; i + 8 <= bytes; i += 8) {
+    const uint64_t value = static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15 | 1;
+    std::memcpy(data + i, &value, sizeof value);
+  }
+}
+
 class Measurer {
  public:
   explicit Measurer(const MachineOptions& options) : options_(options) {
     if (options_.threads.empty()) options_.threads = {1, thread_count()};
     std::ranges::sort(options_.threads);
-    const auto repeated = std::ranges::unique(options_.threads);
-    options_.threads.erase(repeated.begin(), repeated.end());
+    // Not std::ranges: clang 14 cannot read libstdc++'s subranges.
+    options_.threads.erase(std::unique(options_.threads.begin(), options_.threads.end()),
+                           options_.threads.end());
     if (options_.dram_bytes == 0) {
       options_.dram_bytes =
           std::min(quick() ? kQuickDramBytes : kDramBytes, available_memory() / 2);
@@ -139,13 +150,9 @@ class Measurer {
   void measure_reads(const WorkingSet& set, int threads) {
     const ReadLoop read = best_read_loop();
     const int64_t bytes = set.bytes_each * threads;
-    // What a prefetch runs past the end still lies in the mapping.
-    Pages pages(static_cast<size_t>(bytes + 2 * kPage));
-    const auto part = [&](int thread) { return pages.data() + thread * set.bytes_each; };
-    run_together(threads, [&](int t) {
-      pages.fill(static_cast<size_t>(t * set.bytes_each),
-                 static_cast<size_t>((t + 1) * set.bytes_each));
-    });
+    const HugeBuffer memory(static_cast<size_t>(bytes));
+    const auto part = [&](int thread) { return memory.data() + thread * set.bytes_each; };
+    run_together(threads, [&](int t) { fill(part(t), set.bytes_each); });
     for (const ReadPattern& pattern : set.patterns) {
       tell(fmt::format("read {}, {}, {} thread(s)", set.level, pattern.name, threads));
       const auto times = seconds_per_round(threads, timing_, [&](int thread, int64_t rounds) {

@@ -1,5 +1,6 @@
 #include "bench/together.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -8,20 +9,11 @@
 #include <fstream>
 #include <thread>
 
-#include "base/error.h"
+#include "base/cpu_count.h"
 #include "base/timer.h"
 
 namespace trit::bench {
 namespace {
-
-// The first of the hardware threads of this CPU's core, or the CPU itself.
-int first_sibling(int cpu) {
-  std::ifstream file(
-      fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
-  int first = cpu;
-  file >> first;
-  return first;
-}
 
 // CPUs that this process may run on, those that share a core with an earlier one last.
 std::vector<int> cpus_to_use() {
@@ -32,8 +24,15 @@ std::vector<int> cpus_to_use() {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   }
+  const std::vector<int> cores = core_cpus(cpus, [](int cpu) {
+    std::string siblings;
+    std::getline(std::ifstream(fmt::format(
+                     "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu)),
+                 siblings);
+    return siblings;
+  });
   std::stable_partition(cpus.begin(), cpus.end(),
-                        [](int cpu) { return first_sibling(cpu) == cpu; });
+                        [&](int cpu) { return std::ranges::find(cores, cpu) != cores.end(); });
   return cpus;
 }
 
@@ -75,11 +74,14 @@ std::vector<double> seconds_per_round(int threads, const Timing& timing,
   };
   int64_t rounds = 1;
   double seconds = run(rounds);
-  // Short runs say little: grow until one lasts a good part of a sample.
-  while (seconds < timing.sample_seconds / 4 && rounds < int64_t{1} << 40) {
+  // Short runs say little: grow until one lasts a good part of a sample, and not because something else ran.
+  const double enough = timing.sample_seconds / 4;
+  if (seconds >= enough) seconds = std::min(seconds, run(rounds));
+  while (seconds < enough && rounds < int64_t{1} << 40) {
     const double factor = timing.sample_seconds / 2 / std::max(seconds, 1e-6);
     rounds = static_cast<int64_t>(static_cast<double>(rounds) * std::clamp(factor, 2.0, 64.0));
     seconds = run(rounds);
+    if (seconds >= enough) seconds = std::min(seconds, run(rounds));
   }
   const double wanted = static_cast<double>(rounds) * timing.sample_seconds / seconds;
   rounds = std::max<int64_t>(1, static_cast<int64_t>(wanted));

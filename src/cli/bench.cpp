@@ -23,9 +23,11 @@ void add_bench_command(CLI::App& program) {
   group->footer(R"(
 Examples:
   trit bench roofline --plot roofline.html
+  trit bench model model.gguf -p 512 -n 128
 Each has its own --help. Measure on an idle machine: what else runs shows in the figures.
 )");
   add_bench_roofline(*group);
+  add_bench_model(*group);
 }
 
 }  // namespace trit
