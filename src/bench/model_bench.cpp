@@ -78,7 +78,8 @@ class Bencher {
     const Config& config = model_.config();
     if (positions(test) > config.context)
       return fmt::format("the model's context is {}", config.context);
-    const int64_t needed = ModelRunner::memory_bytes(config, test.sequences, positions(test));
+    const int64_t needed =
+        ModelRunner::memory_bytes(config, options_.kv_type, test.sequences, positions(test));
     if (runner_ == nullptr || sequences_ < test.sequences) {
       if (const int64_t there = available_memory(); needed > there / 10 * 9)
         return fmt::format("it needs {}, {} are free", binary_bytes(needed), binary_bytes(there));
@@ -95,7 +96,7 @@ class Bencher {
           room = std::max(room, positions(other));
       }
       runner_.reset();
-      runner_ = std::make_unique<ModelRunner>(model_.weights(), test.sequences,
+      runner_ = std::make_unique<ModelRunner>(model_.weights(), options_.kv_type, test.sequences,
                                               std::max(room, positions(test)));
       sequences_ = test.sequences;
       room_ = std::max(room, positions(test));
@@ -186,7 +187,7 @@ ModelReport bench_model(const Model& model, const std::string& name,
   report.model = name;
   report.config = model.config();
   report.stored_bytes = model.stored_bytes();
-  report.cache_bytes_per_position = ModelRunner::cache_bytes_per_position(model.config());
+  report.cache_bytes_per_position = kv_bytes_per_position(model.config(), options.kv_type);
   Bencher(model, options, report).run();
   return report;
 }

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "bench/machine.h"
+#include "infer/cpu_backend.h"
 #include "model/checkpoint.h"
 
 namespace trit::bench {
@@ -17,6 +18,7 @@ struct ModelBenchOptions {
   std::vector<int64_t> depths = {0};      // positions that are in the cache before
   std::vector<int64_t> batches = {1};     // sequences that generate side by side
   std::vector<int64_t> threads;           // empty: thread_count()
+  KvType kv_type = KvType::kF16;          // of the cache
   int64_t repeats = 5;
   std::function<void(int64_t done, int64_t total, const std::string& what)> progress;
 };

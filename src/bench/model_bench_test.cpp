@@ -31,6 +31,7 @@ TEST(ModelBench, BytesAndSharesByHand) {
   options.batches = {1, 2};
   options.threads = {1};
   options.repeats = 3;
+  options.kv_type = KvType::kF32;
   const ModelReport report = bench_model(model, "tiny", options);
   ASSERT_EQ(report.results.size(), 2u);
   // Float32 keys and values, heads and values rounded up to 16.

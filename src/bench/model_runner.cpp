@@ -1,19 +1,28 @@
 #include "bench/model_runner.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/rng.h"
 
 namespace trit::bench {
 
-ModelRunner::ModelRunner(const Weights& weights, int64_t sequences, int64_t positions)
+ModelRunner::ModelRunner(const Weights& weights, KvType kv_type, int64_t sequences,
+                         int64_t positions)
     : weights_(weights),
       sequences_(sequences),
-      state_(weights.config, Pass::kContinue, sequences, positions,
-             std::max(sequences, std::min(kPromptRows, positions))),
+      backend_(weights,
+               {.kv_type = kv_type,
+                .positions = sequences * kernels::pages_of(positions) * kernels::kPagePositions,
+                .max_rows = std::max(sequences, std::min(kPromptRows, positions))}),
+      pages_(static_cast<size_t>(backend_.pages())),
       logits_(static_cast<size_t>(sequences * weights.config.vocabulary)) {
   TRIT_CHECK(positions <= weights.config.context);
+  std::iota(pages_.begin(), pages_.end(), 0);
+  const auto each = static_cast<size_t>(kernels::pages_of(positions));
+  for (size_t s = 0; s < static_cast<size_t>(sequences); ++s)
+    tables_.push_back(PageTable(pages_).subspan(s * each, each));
 }
 
 // Any token costs the same; different ones, so that no cache holds the embedding's rows.
@@ -25,7 +34,7 @@ int32_t ModelRunner::next_token() {
 void ModelRunner::run(int64_t rows) {
   tokens_.clear();
   for (int64_t i = 0; i < rows; ++i) tokens_.push_back(next_token());
-  forward(weights_, {tokens_, slots_}, state_);
+  backend_.run({tokens_, slots_, tables_});
 }
 
 void ModelRunner::prefill(int64_t count) {
@@ -38,7 +47,8 @@ void ModelRunner::prefill(int64_t count) {
         slots_.push_back({static_cast<int32_t>(s), static_cast<int32_t>(position_ + begin + i)});
       run(rows);
     }
-    logits(weights_, state_, state_.rows() - 1, {logits_.data() + s * vocabulary, 1, vocabulary});
+    const int64_t last = std::ssize(slots_) - 1;
+    backend_.logits({&last, 1}, {logits_.data() + s * vocabulary, 1, vocabulary});
   }
   position_ += count;
 }
@@ -48,18 +58,17 @@ void ModelRunner::decode() {
   for (int64_t s = 0; s < sequences_; ++s)
     slots_.push_back({static_cast<int32_t>(s), static_cast<int32_t>(position_)});
   run(sequences_);
-  logits(weights_, state_, 0, {logits_.data(), sequences_, weights_.config.vocabulary});
+  std::vector<int64_t> rows(static_cast<size_t>(sequences_));
+  std::iota(rows.begin(), rows.end(), 0);
+  backend_.logits(rows, {logits_.data(), sequences_, weights_.config.vocabulary});
   ++position_;
 }
 
-int64_t ModelRunner::cache_bytes_per_position(const Config& c) {
-  const AttentionShape shape{c.heads, c.kv_heads, c.head_dim};
-  return c.layers * kv_page_bytes(KvType::kF32, shape) / kernels::kPagePositions;
-}
-
-int64_t ModelRunner::memory_bytes(const Config& c, int64_t sequences, int64_t positions) {
+int64_t ModelRunner::memory_bytes(const Config& c, KvType kv_type, int64_t sequences,
+                                  int64_t positions) {
   const int64_t pages = kernels::pages_of(positions);
-  const int64_t cache = sequences * pages * kernels::kPagePositions * cache_bytes_per_position(c);
+  const int64_t cache =
+      sequences * pages * kernels::kPagePositions * kv_bytes_per_position(c, kv_type);
   const int64_t rows = std::max(sequences, std::min(kPromptRows, positions));
   // The widest views of State, generously.
   const int64_t activations = rows * (10 * c.hidden + 6 * c.ffn + 6 * c.heads * c.head_dim) * 4;

@@ -4,14 +4,14 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/transformer.h"
+#include "infer/cpu_backend.h"
 
 namespace trit::bench {
 
 class ModelRunner {
  public:
   // Room for `sequences` sequences of `positions` tokens, at most the model's context. The weights must outlive it.
-  ModelRunner(const Weights& weights, int64_t sequences, int64_t positions);
+  ModelRunner(const Weights& weights, KvType kv_type, int64_t sequences, int64_t positions);
 
   // Runs `count` more tokens of every sequence, one sequence after the other, many rows at once, and computes
   // the logits after the last token of each.
@@ -23,10 +23,10 @@ class ModelRunner {
   int64_t position() const { return position_; }
 
   // Rows of one forward pass of a prompt.
-  static constexpr int64_t kPromptRows = 256;
-  // Of cached keys and values, and of all that so many sequences of so many positions take.
-  static int64_t cache_bytes_per_position(const Config& config);
-  static int64_t memory_bytes(const Config& config, int64_t sequences, int64_t positions);
+  static constexpr int64_t kPromptRows = 512;
+  // What so many sequences of so many positions take.
+  static int64_t memory_bytes(const Config& config, KvType kv_type, int64_t sequences,
+                              int64_t positions);
 
  private:
   void run(int64_t rows);
@@ -34,7 +34,9 @@ class ModelRunner {
   const Weights& weights_;
   int64_t sequences_, position_ = 0;
   uint64_t token_state_ = 1;
-  State state_;
+  CpuBackend backend_;
+  std::vector<int32_t> pages_;     // 0, 1, 2, ...
+  std::vector<PageTable> tables_;  // runs of them
   std::vector<int32_t> tokens_;
   std::vector<TokenSlot> slots_;
   std::vector<float> logits_;

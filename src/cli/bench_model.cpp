@@ -35,6 +35,7 @@ struct Options {
   std::string model, like;
   std::string family = "bitnet";
   std::string prompts = "512", generate = "128", depths = "0", batches = "1", threads;
+  std::string kv_type = "f16";
   int64_t repeats = 5;
   bool no_limits = false;
   BenchOutput output;
@@ -50,6 +51,7 @@ bench::ModelBenchOptions parsed(const Options& options) {
   bench.batches = bench::parse_numbers(options.batches, "--batch", 1, 4096);
   if (!options.threads.empty())
     bench.threads = bench::parse_numbers(options.threads, "-t", 1, 1024);
+  bench.kv_type = kv_type_from(options.kv_type);
   bench.repeats = options.repeats;
   if (options.model.empty() == options.like.empty())
     bad_input("model or --like: one of them must be given");
@@ -165,6 +167,10 @@ void add_bench_model(CLI::App& group) {
   command->add_option("-b,--batch", options->batches, "sequences that generate side by side")
       ->capture_default_str();
   command->add_option("-t", options->threads, "numbers of threads; default: --threads");
+  command
+      ->add_option("--kv-type", options->kv_type,
+                   "how keys and values are cached: f16, f32, int8 or int4")
+      ->capture_default_str();
   command->add_option("-r,--repetitions", options->repeats, "repetitions of a test")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
