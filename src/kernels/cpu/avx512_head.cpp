@@ -44,18 +44,21 @@ TRIT_INLINE void keep_in_memory(T (&array)[N]) {
   asm("" : "+m"(array));
 }
 
+constexpr int64_t kMostDecoded = 8192;  // inputs: 128 KiB of floats on the stack
+
 // A multiplication and an addition that stay two.
 TRIT_INLINE __m512 add_product(__m512 sum, __m512 w, const float* x) {
   return _mm512_add_ps(sum, _mm512_mul_ps(w, _mm512_loadu_ps(x)));
 }
 
-// ---- How weights are read: kWeights of kBytes at a time, added to a row's sum ----
+// ---- How weights are read: kWeights of kBytes at a time; body(i, run i of sixteen) in the order of the row ----
 
 struct F16 {
   static constexpr int64_t kWeights = 32, kBytes = 64;
-  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
-    sum = add_product(sum, _mm512_cvtph_ps(load_256(w)), x);
-    return add_product(sum, _mm512_cvtph_ps(load_256(w + 32)), x + 16);
+  template <class Body>
+  static TRIT_INLINE void each(const uint8_t* w, Body body) {
+    body(0, _mm512_cvtph_ps(load_256(w)));
+    body(1, _mm512_cvtph_ps(load_256(w + 32)));
   }
 };
 
@@ -64,29 +67,33 @@ struct Bf16 {
   static TRIT_INLINE __m512 floats(const uint8_t* w) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_256(w)), 16));
   }
-  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
-    return add_product(add_product(sum, floats(w), x), floats(w + 32), x + 16);
+  template <class Body>
+  static TRIT_INLINE void each(const uint8_t* w, Body body) {
+    body(0, floats(w));
+    body(1, floats(w + 32));
   }
 };
 
 struct Q8_0 {
   static constexpr int64_t kWeights = 32, kBytes = 34;
-  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+  template <class Body>
+  static TRIT_INLINE void each(const uint8_t* w, Body body) {
     const __m512 d = splat_half(w);
-    sum = add_product(sum, _mm512_mul_ps(floats_of_i8(load_128(w + 2)), d), x);
-    return add_product(sum, _mm512_mul_ps(floats_of_i8(load_128(w + 18)), d), x + 16);
+    body(0, _mm512_mul_ps(floats_of_i8(load_128(w + 2)), d));
+    body(1, _mm512_mul_ps(floats_of_i8(load_128(w + 18)), d));
   }
 };
 
 struct Q4_0 {
   static constexpr int64_t kWeights = 32, kBytes = 18;
-  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+  template <class Body>
+  static TRIT_INLINE void each(const uint8_t* w, Body body) {
     const __m512 d = splat_half(w);
     const __m128i both = load_128(w + 2), mask = _mm_set1_epi8(15), bias = _mm_set1_epi8(8);
     const __m128i low = _mm_sub_epi8(_mm_and_si128(both, mask), bias);
     const __m128i high = _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(both, 4), mask), bias);
-    sum = add_product(sum, _mm512_mul_ps(floats_of_i8(low), d), x);
-    return add_product(sum, _mm512_mul_ps(floats_of_i8(high), d), x + 16);
+    body(0, _mm512_mul_ps(floats_of_i8(low), d));
+    body(1, _mm512_mul_ps(floats_of_i8(high), d));
   }
 };
 
@@ -94,26 +101,23 @@ struct Q4_0 {
 struct Q6_K {
   static constexpr int64_t kWeights = 256, kBytes = 210;
 
-  // 64 weights in the order of the row, and their four scales. Through memory: widening a part of it as it is loaded
-  // takes one instruction, taking the part out of a register another.
-  template <int kRun>
-  static TRIT_INLINE __m512 add_64(__m512 sum, __m512i codes, const float* scales, const float* x) {
+  // 64 weights in the order of the row, from run kRun on. Through memory: widening a part of it as it is loaded takes
+  // one instruction, taking the part out of a register another.
+  template <int kRun, class Body>
+  static TRIT_INLINE void each_of_64(__m512i codes, const float* scales, Body body) {
     alignas(64) int8_t q[64];
     _mm512_store_si512(q, _mm512_sub_epi8(codes, _mm512_set1_epi8(32)));
     keep_in_memory(q);
     for (int i = 0; i < 4; ++i) {
-      const __m512 w =
-          _mm512_mul_ps(floats_of_i8(load_128(q + 16 * i)), _mm512_set1_ps(scales[kRun + i]));
-      sum = add_product(sum, w, x + 16 * (kRun + i));
+      body(kRun + i,
+           _mm512_mul_ps(floats_of_i8(load_128(q + 16 * i)), _mm512_set1_ps(scales[kRun + i])));
     }
-    return sum;
   }
 
   // 128 weights: 64 bytes of low bits hold the first 64 weights in their lower halves and the last 64 in the upper;
   // 32 bytes of high bits hold a run of 32 weights at each of four places.
-  template <int kHalf>
-  static TRIT_INLINE __m512 add_128(__m512 sum, const uint8_t* w, const float* scales,
-                                    const float* x) {
+  template <int kHalf, class Body>
+  static TRIT_INLINE void each_of_128(const uint8_t* w, const float* scales, Body body) {
     const __m512i four = _mm512_loadu_si512(w + 64 * kHalf), low = _mm512_set1_epi8(15);
     const __m512i two = _mm512_broadcast_i64x4(load_256(w + 128 + 32 * kHalf));
     const __m512i high = _mm512_set1_epi8(0x30);
@@ -125,61 +129,121 @@ struct Q6_K {
     const __m512i second =
         _mm512_ternarylogic_epi64(_mm512_srlv_epi64(two, down), high,
                                   _mm512_and_si512(_mm512_srli_epi16(four, 4), low), 0xEA);
-    sum = add_64<8 * kHalf>(sum, first, scales, x);
-    return add_64<8 * kHalf + 4>(sum, second, scales, x);
+    each_of_64<8 * kHalf>(first, scales, body);
+    each_of_64<8 * kHalf + 4>(second, scales, body);
   }
 
-  static TRIT_INLINE __m512 add(__m512 sum, const uint8_t* w, const float* x) {
+  template <class Body>
+  static TRIT_INLINE void each(const uint8_t* w, Body body) {
     alignas(64) float scales[16];
     _mm512_store_ps(scales, _mm512_mul_ps(floats_of_i8(load_128(w + 192)), splat_half(w + 208)));
     keep_in_memory(scales);
-    return add_128<1>(add_128<0>(sum, w, scales, x), w, scales, x);
+    each_of_128<0>(w, scales, body);
+    each_of_128<1>(w, scales, body);
   }
 };
 
-// y of four rows at a time; returns how many rows were done.
 template <class Weights>
-int64_t rows_of_four(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
-  const int64_t steps = K / Weights::kWeights, stride = steps * Weights::kBytes;
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4, w += 4 * stride) {
-    __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a;
-    const uint8_t* p = w;
-    const float* xi = x;
-    for (int64_t i = 0; i < steps; ++i, p += Weights::kBytes, xi += Weights::kWeights) {
-      for (int64_t line = 0; line < Weights::kBytes; line += 64) {
-        for (int row = 0; row < 4; ++row)
-          _mm_prefetch(reinterpret_cast<const char*>(p + (4 + row) * stride + line), _MM_HINT_T1);
-      }
-      a = Weights::add(a, p, xi);
-      b = Weights::add(b, p + stride, xi);
-      c = Weights::add(c, p + 2 * stride, xi);
-      d = Weights::add(d, p + 3 * stride, xi);
+TRIT_INLINE __m512 add_step(__m512 sum, const uint8_t* w, const float* x) {
+  Weights::each(w, [&](int i, __m512 run) { sum = add_product(sum, run, x + 16 * i); });
+  return sum;
+}
+
+// Four rows against one token; the four after them are prefetched.
+template <class Weights>
+TRIT_INLINE void four_rows(const uint8_t* w, int64_t steps, const float* x, float* y) {
+  const int64_t stride = steps * Weights::kBytes;
+  __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a;
+  for (int64_t i = 0; i < steps; ++i, w += Weights::kBytes, x += Weights::kWeights) {
+    for (int64_t line = 0; line < Weights::kBytes; line += 64) {
+      for (int row = 4; row < 8; ++row)
+        _mm_prefetch(reinterpret_cast<const char*>(w + row * stride + line), _MM_HINT_T1);
     }
-    y[r] = sum_lanes(a);
-    y[r + 1] = sum_lanes(b);
-    y[r + 2] = sum_lanes(c);
-    y[r + 3] = sum_lanes(d);
+    a = add_step<Weights>(a, w, x);
+    b = add_step<Weights>(b, w + stride, x);
+    c = add_step<Weights>(c, w + 2 * stride, x);
+    d = add_step<Weights>(d, w + 3 * stride, x);
   }
-  return r;
+  y[0] = sum_lanes(a);
+  y[1] = sum_lanes(b);
+  y[2] = sum_lanes(c);
+  y[3] = sum_lanes(d);
+}
+
+// Four rows of floats against two tokens.
+TRIT_INLINE void four_decoded_rows(const float* w, int64_t K, const float* x, float* y0,
+                                   float* y1) {
+  __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+  for (int64_t k = 0; k < K; k += 16) {
+    const __m512 w0 = _mm512_loadu_ps(w + k), w1 = _mm512_loadu_ps(w + K + k);
+    const __m512 w2 = _mm512_loadu_ps(w + 2 * K + k), w3 = _mm512_loadu_ps(w + 3 * K + k);
+    const float *x0 = x + k, *x1 = x + K + k;
+    a = add_product(a, w0, x0);
+    b = add_product(b, w1, x0);
+    c = add_product(c, w2, x0);
+    d = add_product(d, w3, x0);
+    e = add_product(e, w0, x1);
+    f = add_product(f, w1, x1);
+    g = add_product(g, w2, x1);
+    h = add_product(h, w3, x1);
+  }
+  y0[0] = sum_lanes(a);
+  y0[1] = sum_lanes(b);
+  y0[2] = sum_lanes(c);
+  y0[3] = sum_lanes(d);
+  y1[0] = sum_lanes(e);
+  y1[1] = sum_lanes(f);
+  y1[2] = sum_lanes(g);
+  y1[3] = sum_lanes(h);
+}
+
+template <class Weights>
+void decode_four_rows(const uint8_t* w, int64_t steps, float* out) {
+  for (int64_t i = 0; i < 4 * steps; ++i, w += Weights::kBytes, out += Weights::kWeights)
+    Weights::each(w, [&](int run, __m512 weights) { _mm512_storeu_ps(out + 16 * run, weights); });
+}
+
+// y of four rows at a time; returns how many rows were done. Several tokens share one decoding, two by two: T is even.
+template <class Weights>
+int64_t rows_of_four(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T, float* y,
+                     int64_t y_stride) {
+  const int64_t steps = K / Weights::kWeights, whole = rows / 4 * 4;
+  if (T > 1 && K > kMostDecoded) return 0;
+  alignas(64) float decoded[4 * kMostDecoded];
+  for (int64_t r = 0; r < whole; r += 4, w += 4 * steps * Weights::kBytes) {
+    if (T == 1) {
+      four_rows<Weights>(w, steps, x, y + r);
+      continue;
+    }
+    decode_four_rows<Weights>(w, steps, decoded);
+    for (int64_t t = 0; t < T; t += 2) {
+      four_decoded_rows(decoded, K, x + t * K, y + t * y_stride + r, y + (t + 1) * y_stride + r);
+    }
+  }
+  return whole;
 }
 
 }  // namespace
 
-int64_t head_rows_f16(const uint16_t* w, int64_t rows, int64_t K, const float* x, float* y) {
-  return rows_of_four<F16>(reinterpret_cast<const uint8_t*>(w), rows, K, x, y);
+int64_t head_rows_f16(const uint16_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                      float* y, int64_t y_stride) {
+  return rows_of_four<F16>(reinterpret_cast<const uint8_t*>(w), rows, K, x, T, y, y_stride);
 }
-int64_t head_rows_bf16(const uint16_t* w, int64_t rows, int64_t K, const float* x, float* y) {
-  return rows_of_four<Bf16>(reinterpret_cast<const uint8_t*>(w), rows, K, x, y);
+int64_t head_rows_bf16(const uint16_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                       float* y, int64_t y_stride) {
+  return rows_of_four<Bf16>(reinterpret_cast<const uint8_t*>(w), rows, K, x, T, y, y_stride);
 }
-int64_t head_rows_q8_0(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
-  return rows_of_four<Q8_0>(w, rows, K, x, y);
+int64_t head_rows_q8_0(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                       float* y, int64_t y_stride) {
+  return rows_of_four<Q8_0>(w, rows, K, x, T, y, y_stride);
 }
-int64_t head_rows_q4_0(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
-  return rows_of_four<Q4_0>(w, rows, K, x, y);
+int64_t head_rows_q4_0(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                       float* y, int64_t y_stride) {
+  return rows_of_four<Q4_0>(w, rows, K, x, T, y, y_stride);
 }
-int64_t head_rows_q6_k(const uint8_t* w, int64_t rows, int64_t K, const float* x, float* y) {
-  return rows_of_four<Q6_K>(w, rows, K, x, y);
+int64_t head_rows_q6_k(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                       float* y, int64_t y_stride) {
+  return rows_of_four<Q6_K>(w, rows, K, x, T, y, y_stride);
 }
 
 }  // namespace trit::kernels

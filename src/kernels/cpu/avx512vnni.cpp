@@ -243,14 +243,24 @@ void ternary_gemm_i8(const uint8_t* w, int64_t rows, int64_t row_bytes, const in
              y + together * y_stride, y_stride);
 }
 
-// One token through the rows of avx512_head.cpp, as far as they go; the rest, and several, as everywhere. A step of
-// kWeights inputs takes kElements elements of W.
+// Through the rows of avx512_head.cpp, as far as they go; the rest as everywhere. A step of kWeights inputs takes
+// kElements elements of W.
+template <auto kFour, auto kAny, int64_t kWeights, int64_t kElements, class W>
+void head_rows(const W* w, int64_t rows, int64_t K, const float* x, int64_t T, float* y,
+               int64_t y_stride) {
+  const int64_t done = K % kWeights == 0 ? kFour(w, rows, K, x, T, y, y_stride) : 0;
+  if (done < rows)
+    kAny(w + done * (K / kWeights * kElements), rows - done, K, x, T, y + done, y_stride);
+}
+
+// An odd last token goes alone.
 template <auto kFour, auto kAny, int64_t kWeights, int64_t kElements, class W>
 void head_product(const W* w, int64_t rows, int64_t K, const float* x, int64_t T, float* y,
                   int64_t y_stride) {
-  const int64_t done = T == 1 && K % kWeights == 0 ? kFour(w, rows, K, x, y) : 0;
-  if (done < rows)
-    kAny(w + done * (K / kWeights * kElements), rows - done, K, x, T, y + done, y_stride);
+  constexpr auto kRows = head_rows<kFour, kAny, kWeights, kElements, W>;
+  const int64_t even = T / 2 * 2;
+  if (even > 0) kRows(w, rows, K, x, even, y, y_stride);
+  if (even < T) kRows(w, rows, K, x + even * K, 1, y + even * y_stride, y_stride);
 }
 
 }  // namespace
