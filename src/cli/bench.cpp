@@ -1,4 +1,4 @@
-// trit bench: what the machine can do, what the kernels and what a model reach of it.
+// trit bench: what the machine can do, and what a model reaches of it.
 
 #include <memory>
 
