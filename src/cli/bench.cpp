@@ -18,7 +18,7 @@ bench::Machine measure_machine_with_progress(bench::MachineOptions options) {
 }
 
 void add_bench_command(CLI::App& program) {
-  CLI::App* group = program.add_subcommand("bench", "measure the machine, the kernels, a model");
+  CLI::App* group = program.add_subcommand("bench", "measure the machine or a model");
   group->require_subcommand(1);
   group->footer(R"(
 Examples:

@@ -21,7 +21,7 @@ namespace {
 constexpr const char* kExamples = R"(
 Examples:
   trit bench model model.gguf
-  trit bench model model.gguf -p 0 -n 64 -d 0,4096 -t 1,2
+  trit bench model model.gguf -p 0 -n 64 -d 0,2048 -t 1,2
   trit bench model --like microsoft/bitnet-b1.58-2B-4T -r 3 -o json
   trit bench model --like 3B -p 0 -n 16 --batch 1-64*2
 
