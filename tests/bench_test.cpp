@@ -72,6 +72,17 @@ TEST_F(Bench, ModelSaysWhatDoesNotFit) {
   EXPECT_EQ(json["not_measured"][0]["test"], "pp8 @ d1000000");
 }
 
+// Neither a step of generation nor a prompt behind others is the time to a first token.
+TEST_F(Bench, ModelTellsTheFirstTokenOfAPromptOnly) {
+  const Json json =
+      json_of({"model", "model.gguf", "-p", "8", "-n", "4", "-d", "16", "-r", "1", "--no-limits"});
+  EXPECT_TRUE(json["model"]["first_token_seconds"].is_null());
+  EXPECT_TRUE(json["model"]["first_prompt_tokens"].is_null());
+  const Outcome text =
+      trit({"bench", "model", "model.gguf", "-p", "0", "-n", "4", "-r", "1", "--no-limits"});
+  EXPECT_EQ(text.out.find("first token"), std::string::npos) << text.out;
+}
+
 TEST_F(Bench, ModelTakesAShapeAndTheMachinesLimits) {
   const Outcome outcome = trit({"bench", "model", "--like", "nano", "-p", "8", "-n", "4", "-r", "1",
                                 "-t", "1", "--save", "nano.json"});

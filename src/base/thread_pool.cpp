@@ -38,9 +38,11 @@ void pause() {
 #endif
 }
 
+// With more threads than CPUs a long spin keeps from its CPU the very thread that it waits for.
 std::chrono::nanoseconds spin_time() {
-  return sections.load(std::memory_order_relaxed) > 0 ? std::chrono::nanoseconds(kSpinInSection)
-                                                      : std::chrono::nanoseconds(kSpin);
+  static const int cpus = available_cpus();
+  if (sections.load(std::memory_order_relaxed) > 0 && thread_count() <= cpus) return kSpinInSection;
+  return kSpin;
 }
 
 // Returns a value of `word` that differs from `old`.
@@ -100,9 +102,10 @@ class ThreadPool {
 
   // The first CPU stays for the caller, who is not ours to pin.
   void add_worker(int threads) {
-    const int self = ++workers_;
-    const std::vector<int> cpus = cpus_to_pin(threads);
+    const std::vector<int> cpus = cpus_to_pin(threads);  // may throw: no worker yet
+    const int self = workers_ + 1;
     std::thread worker([this, self] { worker_loop(self); });
+    workers_ = self;
     if (!cpus.empty()) {
       cpu_set_t set;
       CPU_ZERO(&set);

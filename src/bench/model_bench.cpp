@@ -126,9 +126,9 @@ class Bencher {
     ModelTest shorter = test;
     shorter.generate = std::min<int64_t>(test.generate, 2);
     const double seconds = once(shorter);
-    if (report_.first_token_seconds == 0) {
+    if (report_.first_prompt == 0 && test.prompt > 0 && test.depth == 0) {
       report_.first_token_seconds = seconds;
-      report_.first_prompt = std::max(shorter.prompt, shorter.generate);
+      report_.first_prompt = test.prompt;
     }
   }
 
@@ -230,6 +230,7 @@ OrderedJson to_json(const ModelReport& report, const Machine& machine) {
   OrderedJson not_measured = OrderedJson::array();
   for (const NotMeasured& row : report.not_measured)
     not_measured.push_back({{"test", row.name}, {"why", row.why}});
+  const bool prompted = report.first_prompt > 0;
   const auto limits = machine.rates.empty() ? OrderedJson(nullptr) : to_json(machine);
   return {{"model",
            {{"name", report.model},
@@ -237,8 +238,8 @@ OrderedJson to_json(const ModelReport& report, const Machine& machine) {
             {"stored_bytes", report.stored_bytes},
             {"cache_bytes_per_position", report.cache_bytes_per_position},
             {"load_seconds", report.load_seconds},
-            {"first_prompt_tokens", report.first_prompt},
-            {"first_token_seconds", report.first_token_seconds},
+            {"first_prompt_tokens", prompted ? OrderedJson(report.first_prompt) : nullptr},
+            {"first_token_seconds", prompted ? OrderedJson(report.first_token_seconds) : nullptr},
             {"peak_memory_bytes", report.peak_memory}}},
           {"results", rows_of(report, machine)},
           {"not_measured", not_measured},

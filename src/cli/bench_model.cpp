@@ -105,12 +105,13 @@ std::string table(const bench::ModelReport& report, const bench::Machine& machin
   for (const bench::NotMeasured& row : report.not_measured)
     text += fmt::format("\nnot measured: {}: {}", row.name, row.why);
   if (!report.not_measured.empty()) text += "\n";
-  text += fmt::format(
-      "\nloaded in {:.2f} s, first token {:.2f} s later (behind {} tokens, cold), peak memory {}, "
-      "{}\n",
-      report.load_seconds, report.first_token_seconds, report.first_prompt,
-      human_bytes(static_cast<double>(report.peak_memory)),
-      kernels::to_string(kernels::active_isa()));
+  text += fmt::format("\nloaded in {:.2f} s, ", report.load_seconds);
+  if (report.first_prompt > 0) {
+    text += fmt::format("first token {:.2f} s later (behind {} tokens, cold), ",
+                        report.first_token_seconds, report.first_prompt);
+  }
+  text += fmt::format("peak memory {}, {}\n", human_bytes(static_cast<double>(report.peak_memory)),
+                      kernels::to_string(kernels::active_isa()));
   if (!machine.rates.empty()) text += bench::describe(machine) + "\n";
   return text;
 }

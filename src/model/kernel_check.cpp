@@ -108,12 +108,15 @@ void test_layer(const Linear& layer, std::string_view name, int64_t tokens,
 }  // namespace
 
 void check_kernels(const Weights& weights, const kernels::Table& chosen, kernels::Isa isa) {
-  // Tiles are tried one at a time: one token goes through other code than several, which cost more.
+  // Scalar products of tiles take their time: each projection is tried in one of the three layers, q with several
+  // tokens, which go through other code than one.
   const size_t last = weights.layers.size() - 1;
   const bool tiles = weights.layers[0].projections[0].tiles != nullptr;
-  for (const size_t l : {size_t{0}, last / 2, last}) {
+  const size_t tried[] = {0, last / 2, last};
+  for (int i = 0; i < 3; ++i) {
+    const size_t l = tried[i];
     for (int p = 0; p < kProjections; ++p) {
-      if (tiles && static_cast<size_t>(p) % 3 != l % 3) continue;
+      if (tiles && p % 3 != i) continue;
       test_layer(weights.layers[l].projections[static_cast<size_t>(p)],
                  fmt::format("projection {} of layer {}", p, l), p == 0 ? kTokens : 1, chosen, isa);
     }

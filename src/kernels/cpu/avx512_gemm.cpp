@@ -16,23 +16,13 @@ TRIT_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 namespace trit::kernels {
 namespace {
 
-#ifndef NOFETCH
-#define NOFETCH 0
-#endif
-#ifndef GEMM_HINT
-#define GEMM_HINT _MM_HINT_T0
-#endif
-#ifndef BANDT
-#define BANDT 100
-#endif
-#ifndef CHUNK
-#define CHUNK 640
-#endif
-constexpr int64_t kChunk = CHUNK;  // inputs: whole blocks of both forms
+constexpr int64_t kChunk = 640;  // inputs: whole blocks of both forms
 constexpr int64_t kCodeBytes = kChunk / 4 * kGroupBytes;
 constexpr int64_t kTokens = 6;        // of one pass over the codes
 constexpr int64_t kTokenBlock = 512;  // whose activations of a chunk stay in the second cache
 constexpr int64_t kBand = 4;          // times 64 rows, whose sums stay there as well
+constexpr int64_t kBandTokens =
+    100;  // of fewer the weights are read in the order in which they stand
 
 // Where the next chunk's weights stand: 64 bytes at first + 4 i `along` .. and, between them, `across` apart.
 struct Ahead {
@@ -87,9 +77,10 @@ struct Output {
 };
 
 TRIT_INLINE void add_rows(const Output& out, int64_t t, int i, __m512i sums) {
+  if (i >= out.registers) return;  // y may end before
   int32_t* y = out.y + t * out.y_stride + 16 * i;
   const __m512i before = out.first ? _mm512_set1_epi32(-out.x_sum[t]) : _mm512_loadu_si512(y);
-  if (i < out.registers) _mm512_storeu_si512(y, _mm512_add_epi32(sums, before));
+  _mm512_storeu_si512(y, _mm512_add_epi32(sums, before));
 }
 
 template <int C>
@@ -120,8 +111,8 @@ void multiply(const uint8_t* codes, int64_t groups, const int8_t* x, int64_t x_s
   for (; g + 4 <= groups; g += 4) {
     for (int i = 0; i < 4; ++i) {
       accumulate(sums, load_codes(codes), xt, x_stride);
-      if constexpr (kFetch && !NOFETCH)
-        _mm_prefetch(reinterpret_cast<const char*>(fetch + i * ahead.across), GEMM_HINT);
+      if constexpr (kFetch)
+        _mm_prefetch(reinterpret_cast<const char*>(fetch + i * ahead.across), _MM_HINT_T0);
       codes += kGroupBytes;
       xt += 4;
     }
@@ -217,9 +208,9 @@ template <class Form>
 void multiply_all(const Product<Form>& p) {
   for (int64_t t = 0; t < p.T; t += kTokenBlock) {
     const int64_t end = std::min(p.T, t + kTokenBlock);
-    const int64_t kb = p.T < BANDT ? 1 : kBand;
-    for (int64_t band = 0; band < p.quads(); band += kb) {
-      const int64_t last = std::min(p.quads(), band + kb) - 1;
+    const int64_t height = p.T < kBandTokens ? 1 : kBand;
+    for (int64_t band = 0; band < p.quads(); band += height) {
+      const int64_t last = std::min(p.quads(), band + height) - 1;
       for (int64_t block = 0; block < p.blocks; block += Form::kChunkBlocks) {
         for (int64_t quad = band; quad <= last; ++quad) {
           const int64_t after = block + Form::kChunkBlocks;
