@@ -10,7 +10,7 @@ packages=(
 )
 [[ ${1-} != --test ]] ||
   packages+=(libgtest-dev libbenchmark-dev clang-14 libclang-rt-14-dev clang-format-14 python3
-    g++-aarch64-linux-gnu qemu-user)
+    g++-aarch64-linux-gnu qemu-user libopenmpi-dev openmpi-bin)
 
 if ! command -v dpkg-query >/dev/null; then
   echo "not a Debian system: these must be there by other means: ${packages[*]}" >&2

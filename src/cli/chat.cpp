@@ -236,10 +236,13 @@ void run(const Options& options) {
   const OrderedJson variables = variables_of(options);
   const Path path = resolve_model(options.model);
   const ChatTemplate chat_template = template_for(options, path);
-  const Model model = Model::open_to_run(path);
+  const Ranks ranks = ranks_of(options.engine);
+  const Model model = Model::open_to_run(path, ranks);
+  if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks);
   const int64_t most = model.config().context, wanted = options.engine.context;
-  LocalEngine local(model.weights(), options.engine, wanted > 0 ? std::min(wanted, most) : most);
-  Conversation conversation(local.engine, tokenizer_of(model, path), chat_template, variables);
+  LocalEngine local(model.weights(), options.engine, ranks,
+                    wanted > 0 ? std::min(wanted, most) : most);
+  Conversation conversation(local.engine(), tokenizer_of(model, path), chat_template, variables);
   conversation.set_system(options.system);
   const bool interactive = isatty(STDIN_FILENO) != 0 && options.prompt.empty();
   Chat chat(conversation, options.generate, interactive && !options.quiet);

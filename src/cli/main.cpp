@@ -4,7 +4,9 @@
 #include <exception>
 #include <new>
 
+#include "base/collectives.h"
 #include "base/error.h"
+#include "base/single_rank.h"
 #include "base/thread_pool.h"
 #include "cli/commands.h"
 #include "kernels/kernels.h"
@@ -36,8 +38,13 @@ Environment:
   TRIT_TILES     form of ternary weights in memory: 2-bit, base-3 or auto (default: what measured faster here)
 )";
 
+// Of several processes each says who it is, and takes the others with it.
 int report(const std::string& message, trit::ExitCode code) {
-  std::fprintf(stderr, "trit: %s\n", message.c_str());
+  if (trit::started_by_mpi() && trit::world().size() > 1)
+    std::fprintf(stderr, "trit: rank %d: %s\n", trit::world().rank(), message.c_str());
+  else
+    std::fprintf(stderr, "trit: %s\n", message.c_str());
+  trit::abort_job(static_cast<int>(code));
   return static_cast<int>(code);
 }
 

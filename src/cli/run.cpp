@@ -30,6 +30,7 @@ Examples:
   trit run model.gguf --samples 4 "Once upon a time"
   trit run run/checkpoint --stop "The end" --seed 7 "A dragon"
   echo "Dear diary" | trit run model.gguf --json
+  mpirun -n 4 trit run model.gguf --pipeline 2 "Far away"
 )";
 
 struct Options {
@@ -189,7 +190,9 @@ void run(const Options& options) {
   const Path path = resolve_model(options.model);
   if (options.check && !check_tensors(path))
     bad_input("--check: {} has no checksum", options.model);
-  const Model model = Model::open_to_run(path);
+  const Ranks ranks = ranks_of(options.engine);
+  const Model model = Model::open_to_run(path, ranks);
+  if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks);
   const Tokenizer tokenizer = tokenizer_of(model, path);
   const std::string prompt = prompt_of(options);
   std::vector<int32_t> tokens;
@@ -202,11 +205,11 @@ void run(const Options& options) {
   const int64_t wanted = std::ssize(tokens) + options.generate.max_tokens;
   const int64_t context = std::min(options.engine.context > 0 ? options.engine.context : wanted,
                                    model.config().context);
-  LocalEngine local(model.weights(), options.engine, context, options.samples);
+  LocalEngine local(model.weights(), options.engine, ranks, context, options.samples);
   catch_interrupts();
   Printer printer(options, prompt);
   const std::vector<GenerateReport> reports =
-      generate_samples(local.engine, tokenizer, tokens, options.generate, options.samples,
+      generate_samples(local.engine(), tokenizer, tokens, options.generate, options.samples,
                        [&](int64_t i, std::string_view piece) { return printer.show(i, piece); });
   const KvType kv_type = kv_type_from(options.engine.kv_type);
   const Figures figures{together(reports),

@@ -11,13 +11,22 @@ namespace {
 
 AttentionShape attention_shape(const Config& c) { return {c.heads, c.kv_heads, c.head_dim}; }
 
-KvCache cache_view(const Config& config, KvType type, std::byte* memory) {
-  const AttentionShape shape = attention_shape(config);
+// Of the layers and heads that this rank has.
+int64_t rank_page_bytes(const Config& config, const Ranks& ranks, KvType type) {
+  return ranks.layers(config.layers).size() *
+         kv_page_bytes(type, attention_shape(part_of(config, ranks)));
+}
+
+KvCache cache_view(const Config& config, const Ranks& ranks, KvType type, std::byte* memory) {
+  const AttentionShape shape = attention_shape(part_of(config, ranks));
   const int64_t layer_bytes = kv_page_bytes(type, shape);
+  const Share here = ranks.layers(config.layers);
   KvCache cache;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    cache.layers.push_back({type, memory + layer * layer_bytes, config.layers * layer_bytes,
-                            kv_head_bytes(type, shape)});
+  cache.layers.resize(static_cast<size_t>(config.layers));
+  for (int64_t layer = here.begin; layer < here.end; ++layer) {
+    cache.layers[static_cast<size_t>(layer)] = {type, memory + (layer - here.begin) * layer_bytes,
+                                                here.size() * layer_bytes,
+                                                kv_head_bytes(type, shape)};
   }
   return cache;
 }
@@ -40,15 +49,15 @@ int64_t kv_bytes_per_position(const Config& config, KvType type) {
 
 CpuBackend::CpuBackend(const Weights& weights, const CpuBackendOptions& options)
     : weights_(weights),
-      page_bytes_(weights.config.layers *
-                  kv_page_bytes(options.kv_type, attention_shape(weights.config))),
+      ranks_(options.ranks == nullptr ? alone_ : *options.ranks),
+      page_bytes_(rank_page_bytes(weights.config, ranks_, options.kv_type)),
       pages_(kernels::pages_of(options.positions > 0 ? options.positions : weights.config.context)),
       max_rows_(options.max_rows),
       memory_(static_cast<size_t>(pages_ * page_bytes_), /*reserve=*/false),
-      state_(
-          weights.config,
-          cache_view(weights.config, options.kv_type, reinterpret_cast<std::byte*>(memory_.data())),
-          /*positions=*/0, max_rows_) {}
+      state_(weights.config,
+             cache_view(weights.config, ranks_, options.kv_type,
+                        reinterpret_cast<std::byte*>(memory_.data())),
+             /*positions=*/0, max_rows_, &ranks_) {}
 
 void CpuBackend::run(const Batch& batch) {
   // The table of rotations grows as far as sequences do.
@@ -69,9 +78,7 @@ void CpuBackend::logits(std::span<const int64_t> rows, Matrix out) {
   float* gathered = state_.workspace.get<float>("head_rows", out.rows * columns);
   for (int64_t i = 0; i < out.rows; ++i)
     std::copy_n(state_.hidden.row(rows[static_cast<size_t>(i)]), columns, gathered + i * columns);
-  const LinearInput input =
-      prepare_input(weights_.head, {gathered, out.rows, columns}, state_.workspace);
-  linear_forward(weights_.head, input, out, state_.workspace);
+  head_forward(weights_, {gathered, out.rows, columns}, ranks_, state_.workspace, out);
 }
 
 void CpuBackend::copy_page(PageId from, PageId to) {

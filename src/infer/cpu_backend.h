@@ -5,6 +5,7 @@
 
 #include "base/huge_buffer.h"
 #include "infer/backend.h"
+#include "model/parallel.h"
 #include "model/transformer.h"
 
 namespace trit {
@@ -13,6 +14,9 @@ struct CpuBackendOptions {
   KvType kv_type = KvType::kF32;
   int64_t positions = 0;   // of the cache, all sequences together; 0: the model's context
   int64_t max_rows = 256;  // of one step
+  // Among which the model is divided (the weights are this rank's part, model/parallel.h); null: this one alone. All
+  // ranks make the same calls (infer/rank_backend.h).
+  const Ranks* ranks = nullptr;
 };
 
 class CpuBackend : public Backend {
@@ -31,6 +35,8 @@ class CpuBackend : public Backend {
 
  private:
   const Weights& weights_;
+  Ranks alone_;
+  const Ranks& ranks_;
   int64_t page_bytes_, pages_, max_rows_;
   // [pages][layers][a page of one layer]: addresses only; memory comes as pages are first written, in their order.
   HugeBuffer memory_;

@@ -40,6 +40,12 @@ void move_bytes(std::span<const uint8_t> from, bool of_file, uint8_t* to) {
 
 }  // namespace
 
+// The layer that multiplies with this tensor.
+Linear& Model::product_of(const TensorRow& row) {
+  if (row.role != TensorRole::kProjection) return weights_.head;
+  return weights_.layers[static_cast<size_t>(row.layer)][row.projection];
+}
+
 void Model::arrange() {
   TRIT_CHECK(masters_.size() == 0 && arranged_.size() == 0);
   const int64_t packed_bytes = stored_linear_bytes();
@@ -54,11 +60,11 @@ void Model::arrange() {
     const TensorRow& row = table_[i];
     const bool projection = row.role == TensorRole::kProjection;
     const bool head = row.role == (config().tied ? TensorRole::kEmbedding : TensorRole::kHead);
-    if (!projection && !head) continue;
+    if (!is_here(row) || !(projection || (head && head_here_))) continue;
     places.push_back({i, total});
-    int64_t bytes = row.shape[0] * stored_at(weights_, row).row_bytes(row.shape[1]);
+    Linear& linear = product_of(row);
+    int64_t bytes = linear.outputs * linear.dense.row_bytes(row.shape[1]);
     if (projection && is_packed(config(), row)) {
-      Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
       if (tiled) linear.tile_form = choose_tile_form(linear.inputs, packed_bytes);
       bytes = tiled ? tiled_bytes(linear.tile_form, linear.outputs, linear.inputs)
                     : static_cast<int64_t>(packed_levels(linear).size());
@@ -73,11 +79,15 @@ void Model::arrange(size_t i, uint8_t* to) {
   const TensorRow& row = table_[i];
   const bool of_file = packed_[i].size() == 0 && dense_[i].size() == 0;
   if (!is_packed(config(), row)) {
-    StoredMatrix stored = stored_at(weights_, row);
-    const auto bytes = static_cast<size_t>(row.shape[0] * stored.row_bytes(row.shape[1]));
-    move_bytes({static_cast<const uint8_t*>(stored.data), bytes}, of_file, to);
-    stored.data = to;
-    point_at(weights_, row, stored);
+    Linear& linear = product_of(row);
+    const auto bytes = static_cast<size_t>(linear.outputs * linear.dense.row_bytes(row.shape[1]));
+    move_bytes({static_cast<const uint8_t*>(linear.dense.data), bytes}, of_file, to);
+    linear.dense.data = to;
+    if (row.role == TensorRole::kEmbedding) {
+      if (linear.outputs != config().vocabulary)
+        return;  // tokens are still looked up in the whole table
+      weights_.embedding = linear.dense;
+    }
   } else {
     Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
     if (linear.input_kind == InputKind::kInt8) {

@@ -39,7 +39,8 @@ Model::Model(const Config& config)
       table_(tensor_table(config)),
       packed_(table_.size()),
       floats_(table_.size()),
-      dense_(table_.size()) {}
+      dense_(table_.size()),
+      layers_here_{0, config.layers} {}
 
 void Model::allocate_masters() {
   masters_ = Buffer<float>::zeros(static_cast<size_t>(flat_size(table_)));
@@ -64,8 +65,13 @@ Model Model::open(const Path& path) {
   return model;
 }
 
-Model Model::open_to_run(const Path& path) {
+Model Model::open_to_run(const Path& path) { return open_to_run(path, Ranks()); }
+
+Model Model::open_to_run(const Path& path, const Ranks& ranks) {
   Model model = open(path);
+  model.weights_ = part_of(model.weights_, ranks);
+  model.layers_here_ = ranks.layers(model.config().layers);
+  model.head_here_ = ranks.last_stage();
   model.arrange();
   check_kernels(model.weights(), kernels::active(), kernels::active_isa());
   return model;
@@ -110,8 +116,14 @@ QuantisationStats Model::levels() const {
   return stats;
 }
 
-// Bytes of one tensor as stored, scales included.
+bool Model::is_here(const TensorRow& row) const {
+  if (row.role == TensorRole::kHead) return head_here_;
+  return row.layer < 0 || (row.layer >= layers_here_.begin && row.layer < layers_here_.end);
+}
+
+// Bytes of one tensor as stored, scales included: of this rank's part.
 int64_t Model::stored_bytes(const TensorRow& row) const {
+  if (!is_here(row)) return 0;
   if (is_packed(config(), row)) {
     const Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
     const int64_t scales =

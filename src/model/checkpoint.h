@@ -12,6 +12,7 @@
 #include "base/huge_buffer.h"
 #include "base/json.h"
 #include "model/model.h"
+#include "model/parallel.h"
 #include "text/tokenizer.h"
 
 namespace trit {
@@ -39,6 +40,8 @@ class Model {
   static Model open(const Path& path);
   // The same, arranged to be run: see arrange(). For whoever needs only the forward pass.
   static Model open_to_run(const Path& path);
+  // The same of a rank's part of the model (model/parallel.h): the rest stays in the file.
+  static Model open_to_run(const Path& path, const Ranks& ranks);
   // A Hugging Face directory with full-precision weights in one of the forms that trit trains.
   static Model open_masters(const Path& directory);
 
@@ -73,6 +76,8 @@ class Model {
   explicit Model(const Config& config);
   void allocate_masters();
   void arrange(size_t row, uint8_t* to);
+  bool is_here(const TensorRow& row) const;
+  Linear& product_of(const TensorRow& row);
   int64_t stored_bytes(const TensorRow& row) const;
 
   std::string origin_;
@@ -84,6 +89,8 @@ class Model {
   std::vector<Buffer<std::byte>> dense_;  // by row: float tensors that could not stay in the file
   std::vector<std::shared_ptr<const void>> files_;  // open files that weights point into
   HugeBuffer arranged_;
+  Share layers_here_;  // of the pipeline's stage
+  bool head_here_ = true;
 };
 
 // Reads all tensors of a GGUF file and compares them with its checksum. False when the file has none, or

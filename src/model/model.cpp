@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernels/kv.h"
+#include "model/parallel.h"
 
 namespace trit {
 namespace {
@@ -214,21 +215,31 @@ WholeKvCache::WholeKvCache(const Config& config, KvType type, int64_t sequences,
   }
 }
 
+namespace {
+const Ranks& alone() {
+  static const Ranks one;
+  return one;
+}
+}  // namespace
+
 State::State(const Config& config, Pass pass, int64_t sequences, int64_t positions,
              int64_t max_rows)
     : rotary(config.head_dim, config.rope_theta, positions),
       own_kv_(config, KvType::kF32, sequences, positions, pass != Pass::kContinue),
       config_(config),
+      ranks_(&alone()),
       pass_(pass),
       max_rows_(max_rows) {
   kv = own_kv_.view();
   lay_out();
 }
 
-State::State(const Config& config, KvCache cache, int64_t positions, int64_t max_rows)
+State::State(const Config& config, KvCache cache, int64_t positions, int64_t max_rows,
+             const Ranks* ranks)
     : kv(std::move(cache)),
       rotary(config.head_dim, config.rope_theta, positions),
       config_(config),
+      ranks_(ranks == nullptr ? &alone() : ranks),
       pass_(Pass::kContinue),
       max_rows_(max_rows) {
   lay_out();
@@ -254,7 +265,10 @@ void State::resize(int64_t rows) {
   rows_ = rows;
   used_ = 0;
   const Config& c = config_;
-  const int64_t query = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  const Config part = part_of(c, *ranks_);
+  const bool alone = ranks_->tensor_size() == 1;
+  const int64_t query = c.heads * c.head_dim;
+  const int64_t query_part = part.heads * c.head_dim, kv = part.kv_heads * c.head_dim;
   for (size_t l = 0; l < layers.size(); ++l) {
     LayerActivations& a = layers[l];
     if (l > 0 && !keeps()) {
@@ -263,19 +277,21 @@ void State::resize(int64_t rows) {
     }
     a.x = take(c.hidden);
     a.a = c.block_norms() ? take(c.hidden) : a.x;
-    a.q = take(query);
+    a.q = take(query_part);
     a.k = take(kv);
-    a.q_raw = c.qk_norms ? take(query) : a.q;
+    a.q_raw = c.qk_norms ? take(query_part) : a.q;
     a.k_raw = c.qk_norms ? take(kv) : a.k;
     a.v = take(kv);
-    a.log_sums = take(c.heads).data;
+    a.log_sums = take(part.heads).data;
     a.o = take(query);
+    a.o_part = alone ? a.o : take(query_part);
     a.s = c.sub_norms() ? take(query) : a.o;
     a.h = take(c.hidden);
     a.f = c.block_norms() ? take(c.hidden) : a.h;
-    a.gate = take(c.ffn);
-    a.up = take(c.ffn);
+    a.gate = take(part.ffn);
+    a.up = take(part.ffn);
     a.m = take(c.ffn);
+    a.m_part = alone ? a.m : take(part.ffn);
     a.n = c.sub_norms() ? take(c.ffn) : a.m;
   }
   output = keeps() ? take(c.hidden) : layers[0].x;

@@ -123,27 +123,34 @@ struct LayerActivations {
   Matrix q;                   // [N, H D] rotated
   Matrix k, v;                // [N, G D] k rotated
   float* log_sums = nullptr;  // [N, H] of the softmax
-  Matrix o;                   // [N, H D] attention's output
+  Matrix o_part;              // [N, H D] attention's output, this rank's heads; o itself when alone
+  Matrix o;                   // [N, H D]
   Matrix s;                   // [N, H D] o after attn_sub_norm, or o itself
   Matrix h;                   // [N, C] the residual stream after attention
   Matrix f;                   // [N, C] the feed-forward part's input: h after ffn_norm, or h itself
-  Matrix gate, up;            // [N, F]
-  Matrix m;                   // [N, F] act(gate) * up
+  Matrix gate, up;            // [N, F], this rank's columns
+  Matrix m_part;              // [N, F] act(gate) * up, the same; m itself when alone
+  Matrix m;                   // [N, F]
   Matrix n;                   // [N, F] m after ffn_sub_norm, or m itself
 };
+
+class Ranks;  // model/parallel.h
 
 // Memory of forward passes over at most `max_rows` rows of `sequences` sequences of up to `positions` tokens.
 class State {
  public:
   // With a float32 cache of its own.
   State(const Config& config, Pass pass, int64_t sequences, int64_t positions, int64_t max_rows);
-  // With the cache of somebody else, for passes that continue; batches bring their page tables.
-  State(const Config& config, KvCache cache, int64_t positions, int64_t max_rows);
+  // With the cache of somebody else, for passes that continue; batches bring their page tables. `ranks`, which must
+  // outlive it, are those that the model is divided among; null: there is this one alone.
+  State(const Config& config, KvCache cache, int64_t positions, int64_t max_rows,
+        const Ranks* ranks = nullptr);
   // Sets the number of rows of the views below, at most max_rows.
   void resize(int64_t rows);
 
   int64_t rows() const { return rows_; }
   bool keeps() const { return pass_ == Pass::kTraining; }
+  const Ranks& ranks() const { return *ranks_; }
   std::vector<LayerActivations> layers;
   Matrix output;  // [N, C] the residual stream after the last layer
   Matrix hidden;  // [N, C] output after the final norm: the head's input
@@ -158,6 +165,7 @@ class State {
   void lay_out();
   WholeKvCache own_kv_;
   Config config_;
+  const Ranks* ranks_;
   Pass pass_;
   int64_t max_rows_, rows_ = 0, used_ = 0;
   Buffer<float> memory_;

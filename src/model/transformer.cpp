@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "model/parallel.h"
 #include "ops/embedding.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
@@ -54,7 +55,9 @@ void zero(Matrix m) {
 void forward(const Weights& weights, const Batch& batch, State& state) {
   const ParallelSection section;
   const Config& c = weights.config;
-  const AttentionShape shape{c.heads, c.kv_heads, c.head_dim};
+  const Ranks& ranks = state.ranks();
+  const Config part = part_of(c, ranks);
+  const AttentionShape shape{part.heads, part.kv_heads, c.head_dim};
   const float eps = c.norm_epsilon;
   const int64_t D = c.head_dim;
   const std::span<const PageTable> tables =
@@ -63,9 +66,22 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
   state.resize(static_cast<int64_t>(batch.tokens.size()));
   const int64_t N = state.rows();
   const Matrix branch{workspace.get<float>("branch", N * c.hidden), N, c.hidden};
+  const auto project_branch = [&](ConstMatrix x, const Linear& layer) {
+    const Matrix y =
+        ranks.tensor_size() == 1
+            ? branch
+            : Matrix{workspace.get<float>("branch_part", N * layer.outputs), N, layer.outputs};
+    project(x, {{&layer, y}}, workspace);
+    ranks.gather_columns(y, branch, workspace);
+  };
 
-  embedding_forward(weights.embedding, c.vocabulary, batch.tokens, state.layers[0].x);
-  for (size_t l = 0; l < weights.layers.size(); ++l) {
+  const Share stage = ranks.layers(c.layers);
+  const auto begin = static_cast<size_t>(stage.begin), end = static_cast<size_t>(stage.end);
+  if (ranks.first_stage())
+    embedding_forward(weights.embedding, c.vocabulary, batch.tokens, state.layers[0].x);
+  else
+    ranks.receive_rows(state.layers[begin].x);
+  for (size_t l = begin; l < end; ++l) {
     const LayerWeights& w = weights.layers[l];
     LayerActivations& s = state.layers[l];
 
@@ -76,26 +92,42 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
     rotary(state.rotary, batch.slots, c.head_dim, s.q, 1.0f);
     rotary(state.rotary, batch.slots, c.head_dim, s.k, 1.0f);
     cache_keys_values(shape, s.k, s.v, batch.slots, tables, state.kv.layers[l]);
-    attention_forward(shape, s.q, batch.slots, tables, state.kv.layers[l], s.o,
+    attention_forward(shape, s.q, batch.slots, tables, state.kv.layers[l], s.o_part,
                       state.keeps() ? s.log_sums : nullptr);
+    ranks.gather_columns(s.o_part, s.o, workspace);
     if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
-    project(s.s, {{&w[P::kO], branch}}, workspace);
+    project_branch(s.s, w[P::kO]);
     add_rows(s.x, branch, s.h);
 
     if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
     project(s.f, {{&w[P::kGate], s.gate}, {&w[P::kUp], s.up}}, workspace);
-    glu_forward(c.activation, s.gate, s.up, s.m);
+    glu_forward(c.activation, s.gate, s.up, s.m_part);
+    ranks.gather_columns(s.m_part, s.m, workspace);
     if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
-    project(s.n, {{&w[P::kDown], branch}}, workspace);
-    add_rows(s.h, branch, l + 1 < weights.layers.size() ? state.layers[l + 1].x : state.output);
+    project_branch(s.n, w[P::kDown]);
+    add_rows(s.h, branch, l + 1 < end ? state.layers[l + 1].x : state.output);
   }
-  rmsnorm_forward(state.output, weights.final_norm, eps, state.hidden);
+  if (ranks.last_stage())
+    rmsnorm_forward(state.output, weights.final_norm, eps, state.hidden);
+  else
+    ranks.send_rows(state.output);
+}
+
+void head_forward(const Weights& weights, ConstMatrix hidden, const Ranks& ranks,
+                  Workspace& workspace, Matrix out) {
+  const int64_t columns = weights.head.outputs;
+  const Matrix y =
+      ranks.tensor_size() == 1
+          ? out
+          : Matrix{workspace.get<float>("logits_part", out.rows * columns), out.rows, columns};
+  const LinearInput input = prepare_input(weights.head, hidden, workspace);
+  linear_forward(weights.head, input, y, workspace);
+  ranks.gather_columns(y, out, workspace);
 }
 
 void logits(const Weights& weights, State& state, int64_t first, Matrix out) {
-  const LinearInput input = prepare_input(
-      weights.head, {state.hidden.row(first), out.rows, state.hidden.columns}, state.workspace);
-  linear_forward(weights.head, input, out, state.workspace);
+  head_forward(weights, {state.hidden.row(first), out.rows, state.hidden.columns}, state.ranks(),
+               state.workspace, out);
 }
 
 Gradients::Gradients(const Config& config)

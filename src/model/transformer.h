@@ -22,6 +22,9 @@ struct Batch {
 // not finite.
 void forward(const Weights& weights, const Batch& batch, State& state);
 
+// out [N, V]: the logits of rows of state.hidden. Each rank of a tensor group gets all of them.
+void head_forward(const Weights& weights, ConstMatrix hidden, const Ranks& ranks,
+                  Workspace& workspace, Matrix out);
 // logits [rows, V] of the rows [first, first + rows) of state.hidden.
 void logits(const Weights& weights, State& state, int64_t first, Matrix out);
 
