@@ -44,6 +44,36 @@ TEST_F(Bench, RooflinePrintsEveryFormatAndDraws) {
     EXPECT_TRUE(parse_json(line, "line")["unit"].is_string());
 }
 
+TEST_F(Bench, KernelsPrintFiguresAndDraw) {
+  const std::vector<std::string> arguments = {
+      "kernels",    "--only", "two_bit,attention_f16,rmsnorm",
+      "--shape",    "nano",   "-b",
+      "1,17",       "-d",     "100",
+      "-t",         "1",      "--quick",
+      "--dram-mib", "16"};
+  std::vector<std::string> drawing = arguments;
+  drawing.insert(drawing.end(), {"--plot", "kernels.html"});
+  const Json json = json_of(drawing);
+  ASSERT_FALSE(json["results"].empty());
+  for (const Json& row : json["results"]) {
+    for (const char* key : {"median_us", "gb_per_s", "limit_share"})
+      EXPECT_GT(row[key].get<double>(), 0) << row;
+    EXPECT_EQ(row["n_threads"], 1);
+  }
+  EXPECT_FALSE(json["limits"]["rates"].empty());
+  const std::string page = text_of(at("kernels.html"));
+  EXPECT_NE(page.find("two_bit_gemm_i8 96x96 x 17, "), std::string::npos);
+
+  std::vector<std::string> table = arguments;
+  table.insert(table.begin(), "bench");
+  table.insert(table.end(), {"--no-limits", "--isa", "scalar", "--from", "cache"});
+  const Outcome outcome = trit(table);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(outcome.out.starts_with("| kernel ")) << outcome.out;
+  EXPECT_EQ(outcome.out.find("memory"), std::string::npos) << outcome.out;
+  EXPECT_NE(trit({"man"}).out.find("bench kernels"), std::string::npos);
+}
+
 TEST_F(Bench, ModelMeasuresPromptsAndGeneration) {
   const Json json = json_of({"model", "model.gguf", "-p", "8,0", "-n", "4", "-d", "0,16", "-t", "1",
                              "--batch", "1,3", "-r", "2", "--no-limits"});
@@ -101,6 +131,14 @@ TEST_F(Bench, BadOptionsGetOneLine) {
       {"roofline", "--plot", "roof.png"},
       {"roofline", "--dram-mib", "0"},
       {"roofline", "--loud"},
+      {"kernels", "--only", "sing"},
+      {"kernels", "--shape", "9B"},
+      {"kernels", "--shape", "3x"},
+      {"kernels", "--isa", "mmx"},
+      {"kernels", "--from", "disk"},
+      {"kernels", "-b", "0"},
+      {"kernels", "-o", "sql"},
+      {"kernels", "--plot", "roof.png"},
       {"model"},
       {"model", "missing.gguf"},
       {"model", "model.gguf", "-p", "x"},

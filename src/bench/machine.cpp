@@ -57,10 +57,7 @@ class Measurer {
     // Not std::ranges: clang 14 cannot read libstdc++'s subranges.
     options_.threads.erase(std::unique(options_.threads.begin(), options_.threads.end()),
                            options_.threads.end());
-    if (options_.dram_bytes == 0) {
-      options_.dram_bytes =
-          std::min(quick() ? kQuickDramBytes : kDramBytes, available_memory() / 2);
-    }
+    if (options_.dram_bytes == 0) options_.dram_bytes = dram_working_set(quick());
     machine_.cpu = cpu_name();
     machine_.cpus = available_cpus();
     machine_.caches = cache_sizes();
@@ -205,6 +202,9 @@ bool uses(kernels::Isa isa, std::string_view needs) {
   if (needs == "avx2") return true;
   if (needs == "avxvnni") return isa == kAvxVnni;
   if (needs == "amx-int8") return isa == kAmx;
+  if (needs == "neon") return isa >= kNeon;
+  if (needs == "dotprod") return isa >= kDotprod;
+  if (needs == "i8mm") return isa == kI8mm;
   if (needs == "avx512vbmi") return isa >= kAvx512Vbmi;
   return needs.starts_with("avx512") && isa >= kAvx512Vnni;
 }
@@ -239,12 +239,23 @@ double Machine::peak(Measure measure, int threads) const {
 }
 
 double Machine::peak(Measure measure, int threads, kernels::Isa isa) const {
-  double best = 0;
+  const MachineRate* row = best(measure, threads, isa);
+  return row == nullptr ? 0 : row->value.median;
+}
+
+const MachineRate* Machine::best(Measure measure, int threads, kernels::Isa isa,
+                                 std::string_view beginning) const {
+  const MachineRate* found = nullptr;
   for (const MachineRate& r : rates) {
-    if (r.measure == measure && r.threads == threads && uses(isa, r.how))
-      best = std::max(best, r.value.median);
+    if (r.measure != measure || r.threads != threads || !uses(isa, r.how)) continue;
+    if (!r.name.starts_with(beginning)) continue;
+    if (found == nullptr || r.value.median > found->value.median) found = &r;
   }
-  return best;
+  return found;
+}
+
+int64_t dram_working_set(bool quick) {
+  return std::min(quick ? kQuickDramBytes : kDramBytes, available_memory() / 2);
 }
 
 Machine measure_machine(const MachineOptions& options) { return Measurer(options).measure(); }

@@ -54,6 +54,9 @@ struct Machine {
   // Of the best instruction, or of the best that the kernels of this instruction set use (0 for scalar).
   double peak(Measure measure, int threads) const;
   double peak(Measure measure, int threads, kernels::Isa isa) const;
+  // The row that peak() is of, or null. With `beginning` only names that begin so count.
+  const MachineRate* best(Measure measure, int threads, kernels::Isa isa,
+                          std::string_view beginning = "") const;
 };
 
 struct MachineOptions {
@@ -64,6 +67,9 @@ struct MachineOptions {
   // Called before each measurement with what comes.
   std::function<void(int64_t done, int64_t total, const std::string& what)> progress;
 };
+
+// `dram_bytes` when it is 0: as MachineOptions has it, but no more than half of the memory that is free.
+int64_t dram_working_set(bool quick);
 
 // Takes the whole machine: what else runs on it shows in the figures. Throws Error when there is not the
 // memory for the working sets.

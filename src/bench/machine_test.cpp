@@ -99,11 +99,13 @@ TEST(Machine, IsMeasured) {
 }
 
 TEST(RooflinePlot, IsWellFormed) {
-  const std::vector<PlotPoint> points = {{"two-bit & <tiles>, 3B up, batch 1", 4, 130},
-                                         {"two-bit & <tiles>, 3B up, batch 64", 256, 800},
-                                         {"f16, head", 0.5, 0}};
+  const std::vector<PlotPoint> points = {{"3B up & <x>, batch 1", "two-bit & <tiles>", 4, 130},
+                                         {"3B up, batch 64", "two-bit & <tiles>", 256, 800, true},
+                                         {"head", "f16", 0.5, 0}};
   const std::string svg = roofline_svg(made_up(), 2, points);
   EXPECT_EQ(xml_error(svg), "");
+  EXPECT_NE(svg.find("3B up &amp; &lt;x&gt;, batch 1: 130.00 GMAC/s"), std::string::npos);
+  EXPECT_NE(svg.find("two-bit &amp; &lt;tiles&gt;</text>"), std::string::npos);
   EXPECT_NE(svg.find("vpdpbusd zmm"), std::string::npos);
   EXPECT_NE(svg.find("DRAM 34 GB/s"), std::string::npos);
   EXPECT_NE(svg.find("CPU &lt;A&gt; &amp; &quot;B&quot;"), std::string::npos);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "base/error.h"
@@ -13,7 +14,7 @@
 namespace trit::bench {
 namespace {
 
-constexpr double kWidth = 900, kHeight = 560;
+constexpr double kWidth = 900, kLegendWidth = 260, kHeight = 560;
 constexpr double kLeft = 80, kRight = 870, kTop = 60, kBottom = 500;
 constexpr double kLeastIntensity = 0.25, kMostIntensity = 4096;  // MAC a byte
 
@@ -21,10 +22,13 @@ struct Style {
   const char* colour;
   const char* dashes;
 };
-// Okabe and Ito's colours without the yellow, which is too light for a line on white.
-constexpr Style kStyles[] = {{"#000000", "none"},        {"#0072b2", "10 4"}, {"#d55e00", "3 3"},
-                             {"#009e73", "12 4 3 4"},    {"#cc79a7", "6 6"},  {"#56b4e9", "1 4"},
-                             {"#e69f00", "14 3 3 3 3 3"}};
+// Okabe and Ito's colours without the yellow, which is too light for a line on white; then again, with other dashes.
+constexpr size_t kColours = 7;
+constexpr Style kStyles[] = {
+    {"#000000", "none"},         {"#0072b2", "10 4"}, {"#d55e00", "3 3"},
+    {"#009e73", "12 4 3 4"},     {"#cc79a7", "6 6"},  {"#56b4e9", "1 4"},
+    {"#e69f00", "14 3 3 3 3 3"}, {"#000000", "2 6"},  {"#0072b2", "20 4 2 4"},
+    {"#d55e00", "8 2 2 2"},      {"#009e73", "24 6"}};
 const Style& style(size_t i) { return kStyles[i % std::size(kStyles)]; }
 
 std::string escaped(std::string_view text) {
@@ -136,75 +140,108 @@ std::vector<Ceiling> ceilings(const Machine& machine, int threads) {
   return found;
 }
 
-std::string roofs(const Axes& axes, const Machine& machine, int threads) {
-  std::string svg;
-  const std::vector<Ceiling> peaks = ceilings(machine, threads);
-  const double highest = peaks.empty() ? std::pow(10.0, axes.most_power()) : peaks.front().height;
-  const double widest = machine.read_limit("L1", threads);
+// A text that can be read upon lines and points.
+std::string label(double x, double y, double degrees, const char* anchor, std::string_view text) {
+  return text_at(
+      0, 0, anchor, text,
+      fmt::format(" transform=\"translate({:.1f} {:.1f}) rotate({:.1f})\" stroke=\"#ffffff\" "
+                  "stroke-width=\"3\" paint-order=\"stroke\"",
+                  x, y, degrees));
+}
+
+// What bounds the points, and its names, which are drawn above them.
+struct Roofs {
+  std::string lines, names;
   size_t number = 0;
+
+  void add(double x1, double y1, double x2, double y2) {
+    const Style& s = style(number++);
+    lines += fmt::format(
+        "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
+        "stroke-width=\"2\" stroke-dasharray=\"{}\"/>\n",
+        x1, y1, x2, y2, s.colour, s.dashes);
+  }
+};
+
+void add_ceilings(const Axes& axes, const Machine& machine, int threads, Roofs& roofs) {
+  const double widest = machine.read_limit("L1", threads);
   double last_y = -100;
-  for (const Ceiling& peak : peaks) {
+  for (const Ceiling& peak : ceilings(machine, threads)) {
     const double y = axes.y(peak.height);
     if (y - last_y < 13) continue;  // would lie upon its neighbour
     last_y = y;
     const double from =
         widest > 0 ? std::max(peak.height / widest, kLeastIntensity) : kLeastIntensity;
-    const Style& s = style(number++);
-    svg += fmt::format(
-        "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
-        "stroke-width=\"2\" stroke-dasharray=\"{}\"/>\n",
-        axes.x(from), y, kRight, y, s.colour, s.dashes);
-    svg += text_at(kRight, y - 4, "end", peak.name);
+    roofs.add(axes.x(from), y, kRight, y);
+    roofs.names += label(kRight, y - 4, 0, "end", peak.name);
   }
+}
+
+void add_slopes(const Axes& axes, const Machine& machine, int threads, Roofs& roofs) {
+  const std::vector<Ceiling> peaks = ceilings(machine, threads);
+  const double highest = peaks.empty() ? std::pow(10.0, axes.most_power()) : peaks.front().height;
   for (const char* level : {"L1", "L2", "L3", "DRAM"}) {
     const double rate = machine.read_limit(level, threads);
     if (rate <= 0) continue;
     const double to = std::clamp(highest / rate, kLeastIntensity, kMostIntensity);
-    const Style& s = style(number++);
-    svg += fmt::format(
-        "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
-        "stroke-width=\"2\" stroke-dasharray=\"{}\"/>\n",
-        axes.x(kLeastIntensity), axes.y(rate * kLeastIntensity), axes.x(to), axes.y(rate * to),
-        s.colour, s.dashes);
-    svg += text_at(axes.x(kLeastIntensity) + 6, axes.y(rate * kLeastIntensity) - 8, "start",
-                   fmt::format("{} {:.0f} GB/s", level, rate));
+    const double x = axes.x(kLeastIntensity), y = axes.y(rate * kLeastIntensity);
+    roofs.add(x, y, axes.x(to), axes.y(rate * to));
+    constexpr double kAlong = 8;  // times the least intensity: where the slope is taken
+    const double rise = y - axes.y(rate * kLeastIntensity * kAlong);
+    const double run = axes.x(kLeastIntensity * kAlong) - x;
+    const double degrees = -std::atan2(rise, run) * 180 / std::numbers::pi;
+    roofs.names +=
+        label(x + 6, y - 10, degrees, "start", fmt::format("{} {:.0f} GB/s", level, rate));
   }
-  return svg;
 }
 
-// Circle, square, diamond, triangle, filled or hollow.
-std::string symbol(size_t i, double x, double y) {
-  const char* paint = i / 4 % 2 == 0 ? "fill=\"#d55e00\" stroke=\"#000000\""
-                                     : "fill=\"#ffffff\" stroke=\"#000000\" stroke-width=\"1.5\"";
-  switch (i % 4) {
-    case 0:
-      return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" {}/>\n", x, y, paint);
-    case 1:
-      return fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"9\" height=\"9\" {}/>\n", x - 4.5,
-                         y - 4.5, paint);
-    case 2:
-      return fmt::format("<path d=\"M{:.1f} {:.1f}l6 6l-6 6l-6 -6z\" {}/>\n", x, y - 6, paint);
-    default:
-      return fmt::format("<path d=\"M{:.1f} {:.1f}l6 11h-12z\" {}/>\n", x, y - 6, paint);
+// Outlines around the origin; each of them differs from all others in shape.
+constexpr const char* kOutlines[] = {
+    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",                          // circle
+    "M-4.5 -4.5h9v9h-9z",                                             // square
+    "M0 -6l6 6l-6 6l-6 -6z",                                          // diamond
+    "M0 -6l6 11h-12z",                                                // triangle
+    "M0 6l6 -11h-12z",                                                // triangle upside down
+    "M-2 -6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",                             // plus
+    "M-5 -2l3 -3l2 2l2 -2l3 3l-2 2l2 2l-3 3l-2 -2l-2 2l-3 -3l2 -2z",  // cross
+    "M-3 -5h6l3 5l-3 5h-6l-3 -5z",                                    // hexagon
+    "M0 -7l2 5h5l-4 3l2 5l-5 -3l-5 3l2 -5l-4 -3h5z",                  // star
+    "M-6 -2.5h12v5h-12z",                                             // lying bar
+    "M-2.5 -6h5v12h-5z",                                              // standing bar
+    "M-5 -5h10l-10 10z",                                              // corner
+};
+
+std::string symbol(size_t i, double x, double y, bool hollow) {
+  const char* colour = style(i % (kColours - 1) + 1).colour;  // black is for the lines between
+  return fmt::format(
+      "<path d=\"{}\" transform=\"translate({:.1f} {:.1f})\" fill=\"{}\" stroke=\"{}\" "
+      "stroke-width=\"{}\"/>",
+      kOutlines[i % std::size(kOutlines)], x, y, hollow ? "#ffffff" : colour,
+      hollow ? colour : "#000000", hollow ? "1.6" : "0.6");
+}
+
+std::vector<std::string> families(std::span<const PlotPoint> points) {
+  std::vector<std::string> names;
+  for (const PlotPoint& p : points) {
+    if (std::ranges::find(names, p.family) == names.end()) names.push_back(p.family);
   }
+  return names;
 }
 
 std::string points_of(const Axes& axes, std::span<const PlotPoint> points) {
+  const std::vector<std::string> names = families(points);
   std::string svg;
-  std::vector<std::string> names;
   for (const PlotPoint& p : points) {
-    const std::string family = p.name.substr(0, p.name.find(','));
-    auto at = std::ranges::find(names, family);
-    if (at == names.end()) at = names.insert(names.end(), family);
-    const auto number = static_cast<size_t>(at - names.begin());
+    const auto number = static_cast<size_t>(std::ranges::find(names, p.family) - names.begin());
     svg += fmt::format("<g><title>{}: {:.2f} GMAC/s</title>{}</g>\n", escaped(p.name), p.gmacs,
-                       symbol(number, axes.x(p.intensity), axes.y(p.gmacs)));
+                       symbol(number, axes.x(p.intensity), axes.y(p.gmacs), p.hollow));
   }
-  for (size_t i = 0; i < names.size(); ++i) {
-    const double y = kBottom - 14 - 18 * static_cast<double>(names.size() - 1 - i);
-    svg += symbol(i, kRight - 230, y);
-    svg += text_at(kRight - 216, y + 4, "start", names[i]);
+  double y = kTop + 8;
+  for (size_t i = 0; i < names.size(); ++i, y += 18) {
+    svg += symbol(i, kRight + 20, y, false);
+    svg += text_at(kRight + 34, y + 4, "start", names[i]);
   }
+  if (!names.empty()) svg += text_at(kRight + 14, y + 12, "start", "hollow: read from a cache");
   return svg;
 }
 
@@ -228,17 +265,36 @@ std::string roofline_svg(const Machine& machine, int threads, std::span<const Pl
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
       "height=\"{1:.0f}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#000000\">\n"
       "<title>Roofline</title>\n<rect width=\"{0:.0f}\" height=\"{1:.0f}\" fill=\"#ffffff\"/>\n",
-      kWidth, kHeight);
+      points.empty() ? kWidth : kWidth + kLegendWidth, kHeight);
   svg += text_at(
       kLeft, 30, "start",
       fmt::format("Roofline of {}, {} thread{}", machine.cpu, threads, threads == 1 ? "" : "s"),
       " font-size=\"16\"");
   svg += grid(axes);
   svg += marks(axes);
-  svg += roofs(axes, machine, threads);
+  Roofs roofs;
+  add_ceilings(axes, machine, threads, roofs);
+  add_slopes(axes, machine, threads, roofs);
+  svg += roofs.lines;
   svg += points_of(axes, points);
-  return svg + "</svg>\n";
+  return svg + roofs.names + "</svg>\n";
 }
+
+namespace {
+
+std::string table_of(std::span<const PlotPoint> points) {
+  if (points.empty()) return "";
+  std::string table =
+      "<table><tr><th>kernel</th><th>multiply-adds a byte</th><th>GMAC/s</th></tr>\n";
+  for (const PlotPoint& p : points) {
+    table +=
+        fmt::format("<tr><td>{}</td><td class=\"n\">{:.1f}</td><td class=\"n\">{:.2f}</td></tr>\n",
+                    escaped(p.name), p.intensity, p.gmacs);
+  }
+  return table + "</table>\n";
+}
+
+}  // namespace
 
 std::string roofline_page(const Machine& machine, int threads, std::span<const PlotPoint> points) {
   std::string page =
@@ -260,7 +316,7 @@ std::string roofline_page(const Machine& machine, int threads, std::span<const P
         to_string(r.measure), escaped(r.name), escaped(r.how), r.threads, r.value.median,
         r.value.spread, unit(r.measure));
   }
-  return page + "</table></body></html>\n";
+  return page + "</table>\n" + table_of(points) + "</body></html>\n";
 }
 
 void write_roofline(const std::string& path, std::string_view option, const Machine& machine,

@@ -12,7 +12,9 @@ namespace trit::bench {
 // Something measured: `intensity` multiply-adds for each byte that it reads from memory.
 struct PlotPoint {
   std::string name;
+  std::string family;  // those of one have the same mark, which is explained beside the drawing
   double intensity = 0, gmacs = 0;
+  bool hollow = false;  // read from a cache instead
 };
 
 // One SVG element, complete in itself and well-formed XML: the machine with `threads` threads, and points.
@@ -20,7 +22,7 @@ struct PlotPoint {
 // nothing is lost in print or to the colour-blind (colours: Okabe and Ito's).
 std::string roofline_svg(const Machine& machine, int threads, std::span<const PlotPoint> points);
 
-// The same in a page, with the figures of `rows_of(machine)` below it.
+// The same in a page, with the figures of the points and of `rows_of(machine)` below it.
 std::string roofline_page(const Machine& machine, int threads, std::span<const PlotPoint> points);
 
 // Writes one or the other, as `path` ends in .svg or .html; throws Error naming `option` else.

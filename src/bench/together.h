@@ -9,8 +9,8 @@
 namespace trit::bench {
 
 // Runs body(thread) for thread 0 to threads - 1, each on a thread of its own that is bound to a CPU (one of
-// every core first, as far as this process may run there). Returns the seconds from the common start to the
-// last end.
+// every core first, as far as this process may run there). Returns the seconds from the moment when all of them
+// run to the last end.
 double run_together(int threads, const std::function<void(int)>& body);
 
 // How long and how often a thing is measured.

@@ -1,4 +1,4 @@
-// trit bench: what the machine can do, and what a model reaches of it.
+// trit bench: what the machine can do, and what kernels and models reach of it.
 
 #include <memory>
 
@@ -18,15 +18,17 @@ bench::Machine measure_machine_with_progress(bench::MachineOptions options) {
 }
 
 void add_bench_command(CLI::App& program) {
-  CLI::App* group = program.add_subcommand("bench", "measure the machine or a model");
+  CLI::App* group = program.add_subcommand("bench", "measure the machine, kernels or a model");
   group->require_subcommand(1);
   group->footer(R"(
 Examples:
   trit bench roofline --plot roofline.html
+  trit bench kernels --only two_bit,base3 --quick
   trit bench model model.gguf -p 512 -n 128
 Each has its own --help. Measure on an idle machine: what else runs shows in the figures.
 )");
   add_bench_roofline(*group);
+  add_bench_kernels(*group);
   add_bench_model(*group);
 }
 

@@ -52,6 +52,7 @@ inline void print_results(const BenchOutput& output, std::span<const OrderedJson
 bench::Machine measure_machine_with_progress(bench::MachineOptions options);
 
 void add_bench_roofline(CLI::App& group);
+void add_bench_kernels(CLI::App& group);
 void add_bench_model(CLI::App& group);
 
 }  // namespace trit

@@ -195,7 +195,7 @@ TEST(TileGemm, EqualsTheSumOfLevelsTimesActivationsOnEveryInstructionSet) {
   for (const TileForm form : {TileForm::kTwoBit, TileForm::kBase3}) {
     for (const int64_t rows : {1, 16, 40, 64, 130, 257}) {
       for (const int64_t columns : {1, 16, 100, 320, 1000}) {
-        for (const int64_t T : {1, 2, 3, 4, 7, 8, 13, 16, 33}) {
+        for (const int64_t T : {1, 2, 3, 4, 7, 8, 13, 16, 17, 32, 33}) {
           expect_exact_everywhere({form, rows, columns, T});
         }
       }
@@ -208,6 +208,8 @@ TEST(TileGemm, WideAndLong) {
     expect_exact_everywhere({form, 96, 9000, 1});
     expect_exact_everywhere({form, 64, 4100, 37});
     expect_exact_everywhere({form, 70, 530, 130});
+    expect_exact_everywhere({form, 130, 700, 97});
+    expect_exact_everywhere({form, 300, 1300, 513});
   }
 }
 

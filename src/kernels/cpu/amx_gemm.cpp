@@ -1,6 +1,8 @@
 // Many tokens times ternary tiles with AMX: a tile multiplication takes 16 tokens x 64 activations as they stand
-// in memory and 64 inputs of 16 rows as unpacked bytes, and adds to 16 x 16 sums. Four such sums, 64 rows,
-// share the tokens.
+// in memory and 64 inputs of 16 rows as unpacked bytes, and adds to 16 x 16 sums. Up to 16 tokens share four such
+// sums, 64 rows; of more, two times 16 tokens and 32 rows, so that each tile that is loaded is multiplied twice.
+// Codes are unpacked a step ahead into a ring of a few KB: in the first cache, beside the activations that pass
+// through it, a larger one costs twice the time (docs/kernels.md).
 
 #include "kernels/cpu/avx512_unpack.h"
 #include "kernels/cpu/target.h"
@@ -15,20 +17,25 @@ TRIT_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-int8")
 namespace trit::kernels {
 namespace {
 
-constexpr int64_t kTokens = 16;  // of a pass
+constexpr int64_t kTokens = 16;  // of a tile
 constexpr int64_t kStep = 64;    // inputs of a tile multiplication
 constexpr int64_t kStepBytes = 16 * kGroupBytes;
-constexpr int64_t kPart = 320;        // inputs: whole steps and whole blocks of both forms
-constexpr int64_t kParts = 4;         // of a chunk, whose codes are unpacked at once
-constexpr int64_t kTokenBlock = 512;  // whose activations of a chunk stay in the second cache
-constexpr int64_t kBand = 4;          // times 64 rows, whose sums stay there as well
+constexpr int64_t kChunk = 640;        // inputs whose codes are unpacked at once: 20 KB of 32 rows
+constexpr int64_t kTokenBlock = 512;   // whose activations of a chunk stay in the second cache
+constexpr int64_t kBand = 4;           // times 64 rows, whose sums stay there as well
+constexpr int64_t kStreamTokens = 96;  // up to which a ring takes less time than chunks
 
+// kRing: inputs whose codes are there at a time: whole steps, and whole units of unpacking (kUnit).
+// kAhead: blocks from what is unpacked to what is fetched from memory.
+// kUnpackOnce: whether unpacking costs so much that many tokens should share it.
 struct TwoBit {
-  static constexpr int64_t kTiles = 4, kInputs = 16, kSlice = 4;  // blocks unpacked during a step
+  static constexpr int64_t kTiles = 4, kInputs = 16, kUnit = 16, kRing = 128, kAhead = 32;
+  static constexpr bool kUnpackOnce = false;
   static int64_t tile_bytes(int64_t blocks) { return 64 * blocks; }
 };
 struct Base3 {
-  static constexpr int64_t kTiles = 1, kInputs = 5, kSlice = 16;
+  static constexpr int64_t kTiles = 1, kInputs = 5, kUnit = 20, kRing = 320, kAhead = 128;
+  static constexpr bool kUnpackOnce = true;
   static int64_t tile_bytes(int64_t blocks) { return 64 * blocks + 128; }
 };
 
@@ -55,6 +62,30 @@ struct Product {
     const int64_t bytes = Form::tile_bytes(blocks);
     unpack(w + quad * Form::kTiles * bytes + block * 64, bytes, tiles_of(quad), count, codes);
   }
+  // The same of their first or second half, as registers 0 and 1.
+  void unpack_half(int64_t quad, int64_t half, int64_t block, int64_t count, uint8_t* codes) const {
+    const int64_t bytes = Form::tile_bytes(blocks);
+    const uint8_t* from = w + quad * Form::kTiles * bytes + block * 64;
+    if constexpr (Form::kTiles == 1) {
+      unpack_base3_half_avx512vbmi(from, half, count, codes);
+    } else {
+      const int64_t there = std::min<int64_t>(2, tiles_of(quad) - 2 * half);
+      unpack(from + 2 * half * bytes, bytes, there, count, codes);
+    }
+  }
+  // Brings blocks that will be unpacked soon into the first cache; behind the last ones, those of the next 64 rows.
+  void fetch(int64_t quad, int64_t block, int64_t count) const {
+    const int64_t bytes = Form::tile_bytes(blocks);
+    if (block >= blocks) {
+      block -= blocks;
+      ++quad;
+    }
+    const uint8_t* from = w + quad * Form::kTiles * bytes + block * 64;
+    for (int64_t tile = 0; tile < Form::kTiles; ++tile) {
+      for (int64_t i = 0; i < count; ++i)
+        _mm_prefetch(reinterpret_cast<const char*>(from + tile * bytes + 64 * i), _MM_HINT_T0);
+    }
+  }
 };
 
 // Zeros behind `blocks` blocks of codes, up to a whole step.
@@ -65,14 +96,16 @@ void fill_up(int64_t blocks, uint8_t* codes) {
     _mm512_store_si512(codes + i, _mm512_setzero_si512());
 }
 
-// Tiles: 0 to 3 sums of `tokens` tokens and 16 rows, 4 activations, 5 and 6 codes.
-void configure(int64_t tokens) {
+// Tiles: 0 and 1 sums of `first` tokens and 16 rows, 4 their activations; 2, 3 and 7 of `second` ones, 1 to 16 each;
+// 5 and 6 codes.
+void configure(int64_t first, int64_t second) {
   struct alignas(64) {
     uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
     uint8_t rows[16] = {};
   } config;
-  for (int i = 0; i < 5; ++i) config.rows[i] = static_cast<uint8_t>(tokens);
+  config.rows[0] = config.rows[1] = config.rows[4] = static_cast<uint8_t>(first);
+  config.rows[2] = config.rows[3] = config.rows[7] = static_cast<uint8_t>(second);
   config.rows[5] = config.rows[6] = 16;
   // g++ 12's intrinsic names the first eight bytes alone as read; without this it may leave the others unwritten.
   asm volatile("" : : "r"(&config) : "memory");
@@ -105,6 +138,36 @@ TRIT_INLINE void multiply_step(const uint8_t* codes, const int8_t* x, int64_t x_
   _tile_dpbsud(3, 4, 6);
 }
 
+// Twice up to 16 tokens with 32 rows: each tile that is loaded is multiplied twice. The second tokens are `second`
+// behind the first ones.
+TRIT_INLINE void load_pair_sums(const int32_t* y, int64_t y_stride, int64_t second) {
+  const int32_t* y2 = y + second * y_stride;
+  _tile_loadd(0, y, 4 * y_stride);
+  _tile_loadd(1, y + 16, 4 * y_stride);
+  _tile_loadd(2, y2, 4 * y_stride);
+  _tile_loadd(3, y2 + 16, 4 * y_stride);
+}
+
+TRIT_INLINE void store_pair_sums(int32_t* y, int64_t y_stride, int64_t second) {
+  int32_t* y2 = y + second * y_stride;
+  _tile_stored(0, y, 4 * y_stride);
+  _tile_stored(1, y + 16, 4 * y_stride);
+  _tile_stored(2, y2, 4 * y_stride);
+  _tile_stored(3, y2 + 16, 4 * y_stride);
+}
+
+TRIT_INLINE void multiply_pair_step(const uint8_t* codes, const int8_t* x, int64_t x_stride,
+                                    int64_t second) {
+  _tile_loadd(4, x, x_stride);
+  _tile_loadd(5, codes, kGroupBytes);
+  _tile_dpbsud(0, 4, 5);
+  _tile_loadd(6, codes + 64, kGroupBytes);
+  _tile_dpbsud(1, 4, 6);
+  _tile_loadd(7, x + second * x_stride, x_stride);
+  _tile_dpbsud(2, 7, 5);
+  _tile_dpbsud(3, 7, 6);
+}
+
 // The codes are level + 1; the sums begin with what takes the + 1 out.
 void begin_sums(const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
   for (int64_t t = 0; t < T; ++t, y += y_stride) {
@@ -113,79 +176,147 @@ void begin_sums(const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
   }
 }
 
-// Where 64 rows' sums are kept: in y, or, of fewer than 64 rows, beside it.
-struct Sums {
-  int32_t* y;
-  int64_t stride;
+// ---- Up to 16 tokens: all inputs in one pass, unpacked a step ahead of the multiplication ----
+
+// The codes of 64 rows, or of one half of them, made on the way.
+template <class Form>
+class CodeRing {
+ public:
+  static constexpr int64_t kAll = -1;
+  CodeRing(const Product<Form>& p, int64_t quad, int64_t half = kAll)
+      : p_(p), quad_(quad), half_(half) {}
+  const uint8_t* step(int64_t input) const {
+    return codes_ + input % Form::kRing / 4 * kGroupBytes;
+  }
+
+  // Unpacks inputs up to `end`, as far as there are any; then zeros up to a whole step.
+  void unpack_to(int64_t end) {
+    const int64_t all = p_.blocks * Form::kInputs;
+    if (done_ >= all) return;
+    end = std::min(end, all);
+    while (done_ < end) {
+      const int64_t units = (end - done_ + Form::kUnit - 1) / Form::kUnit;
+      const int64_t count = std::min(units * Form::kUnit, Form::kRing - done_ % Form::kRing);
+      const int64_t block = done_ / Form::kInputs, blocks = count / Form::kInputs;
+      uint8_t* to = codes_ + done_ % Form::kRing / 4 * kGroupBytes;
+      if (half_ != 1) p_.fetch(quad_, block + Form::kAhead, blocks);
+      half_ == kAll ? p_.unpack_blocks(quad_, block, blocks, to)
+                    : p_.unpack_half(quad_, half_, block, blocks, to);
+      done_ += count;
+    }
+    if (done_ >= all) fill_up(codes_ + all % Form::kRing / 4 * kGroupBytes, all);
+  }
+
+ private:
+  static void fill_up(uint8_t* codes, int64_t inputs) {
+    for (; inputs % kStep != 0; inputs += 4, codes += kGroupBytes) {
+      for (int i = 0; i < 4; ++i) _mm512_store_si512(codes + 64 * i, _mm512_setzero_si512());
+    }
+  }
+
+  const Product<Form>& p_;
+  int64_t quad_, half_, done_ = 0;
+  alignas(64) uint8_t codes_[Form::kRing / 4 * kGroupBytes];
 };
 
-// ---- Up to 16 tokens: all inputs in one pass, unpacked a part ahead of the multiplication ----
-
 template <class Form>
-void stream(const Product<Form>& p, int64_t quad, uint8_t* codes, int32_t* sums) {
-  constexpr int64_t kPartBlocks = kPart / Form::kInputs, kPartBytes = kPart / 4 * kGroupBytes;
+void stream(const Product<Form>& p, int64_t quad, int32_t* sums) {
+  CodeRing<Form> codes(p, quad);
   begin_sums(p.x_sum, p.T, sums, 64);
   load_sums(sums, 64);
-  const int64_t first = std::min(kPartBlocks, p.blocks);
-  p.unpack_blocks(quad, 0, first, codes);
-  fill_up<Form>(first, codes);
-  int64_t half = 0;
-  for (int64_t block = 0; block < p.blocks; block += kPartBlocks, half ^= kPartBytes) {
-    const int64_t inputs = std::min(kPartBlocks, p.blocks - block) * Form::kInputs;
-    int64_t next = block + kPartBlocks;
-    const int64_t last = std::min(next + kPartBlocks, p.blocks);
-    const int64_t ahead = std::max<int64_t>(0, last - next);
-    uint8_t* const other = codes + (half ^ kPartBytes);
-    uint8_t* to = other;
-    for (int64_t k = 0; k < inputs; k += kStep) {
-      if (next < last) {
-        const int64_t count = std::min(Form::kSlice, last - next);
-        p.unpack_blocks(quad, next, count, to);
-        to += count * Form::kInputs / 4 * kGroupBytes;
-        next += count;
-      }
-      multiply_step(codes + half + k / kStep * kStepBytes, p.x + block * Form::kInputs + k,
-                    p.x_stride);
-    }
-    fill_up<Form>(ahead, other);
+  codes.unpack_to(kStep);
+  for (int64_t k = 0; k < p.blocks * Form::kInputs; k += kStep) {
+    codes.unpack_to(k + 2 * kStep);
+    multiply_step(codes.step(k), p.x + k, p.x_stride);
   }
   store_sums(sums, 64);
 }
 
 template <class Form>
 void multiply_few(const Product<Form>& p) {
-  alignas(64) uint8_t codes[2 * kPart / 4 * kGroupBytes];
   alignas(64) int32_t sums[kTokens * 64];
-  configure(p.T);
+  configure(p.T, p.T);
   for (int64_t quad = 0; quad < p.quads(); ++quad) {
-    stream(p, quad, codes, sums);
+    stream(p, quad, sums);
     for (int64_t t = 0; t < p.T; ++t)
       std::copy_n(sums + 64 * t, 16 * p.registers_of(quad), p.y + t * p.y_stride + 64 * quad);
   }
 }
 
+// ---- Up to 32 tokens: the same with half of the rows at a time, for there are eight tiles ----
+
+template <class Form>
+void stream_half(const Product<Form>& p, int64_t quad, int64_t half, int32_t* sums) {
+  const int64_t second = (p.T + 1) / 2;
+  CodeRing<Form> codes(p, quad, half);
+  for (int64_t t = 0; t < p.T; ++t) {
+    const __m512i less = _mm512_set1_epi32(-p.x_sum[t]);
+    _mm512_store_si512(sums + 32 * t, less);
+    _mm512_store_si512(sums + 32 * t + 16, less);
+  }
+  load_pair_sums(sums, 32, second);
+  codes.unpack_to(kStep);
+  for (int64_t k = 0; k < p.blocks * Form::kInputs; k += kStep) {
+    codes.unpack_to(k + 2 * kStep);
+    multiply_pair_step(codes.step(k), p.x + k, p.x_stride, second);
+  }
+  store_pair_sums(sums, 32, second);
+}
+
+template <class Form>
+void multiply_some(const Product<Form>& p) {
+  alignas(64) int32_t sums[2 * kTokens * 32];
+  configure((p.T + 1) / 2, p.T / 2);
+  for (int64_t quad = 0; quad < p.quads(); ++quad) {
+    for (int64_t half = 0; 2 * half < p.registers_of(quad); ++half) {
+      stream_half(p, quad, half, sums);
+      const int64_t count = 16 * std::min<int64_t>(2, p.registers_of(quad) - 2 * half);
+      for (int64_t t = 0; t < p.T; ++t)
+        std::copy_n(sums + 32 * t, count, p.y + t * p.y_stride + 64 * quad + 32 * half);
+    }
+  }
+}
+
 // ---- More: a chunk of inputs unpacked, then multiplied with all tokens ----
+
+// Two times up to 16 tokens and 32 rows, whose codes and sums begin at `codes` and `y`.
+void multiply_pair(const uint8_t* codes, int64_t steps, const int8_t* x, int64_t x_stride,
+                   int64_t second, int32_t* y, int64_t y_stride) {
+  load_pair_sums(y, y_stride, second);
+  for (int64_t i = 0; i < steps; ++i, codes += kStepBytes, x += kStep)
+    multiply_pair_step(codes, x, x_stride, second);
+  store_pair_sums(y, y_stride, second);
+}
 
 template <class Form>
 void multiply_chunk(const Product<Form>& p, int64_t begin, int64_t end, int64_t quad, int64_t block,
-                    const Sums& sums) {
-  alignas(64) uint8_t codes[kParts * kPart / 4 * kGroupBytes];
-  const int64_t count = std::min(kParts * kPart / Form::kInputs, p.blocks - block);
-  p.unpack_blocks(quad, block, count, codes);
+                    int32_t* y) {
+  alignas(64) uint8_t codes[kChunk / 4 * kGroupBytes];
+  const int64_t count = std::min(kChunk / Form::kInputs, p.blocks - block);
+  constexpr int64_t kSlice = 16;
+  for (int64_t i = 0; i < count; i += kSlice) {
+    const int64_t here = std::min(kSlice, count - i);
+    p.fetch(quad, block + i + Form::kAhead, here);
+    p.unpack_blocks(quad, block + i, here, codes + i * Form::kInputs / 4 * kGroupBytes);
+  }
   fill_up<Form>(count, codes);
   const int8_t* x = p.x + block * Form::kInputs;
   const int64_t steps = (count * Form::kInputs + kStep - 1) / kStep;
-  const int64_t passes = (end - begin + kTokens - 1) / kTokens;
-  int64_t t = begin, configured = 0;
-  for (int64_t pass = 0; pass < passes; ++pass) {  // of nearly equal size, the larger ones last
-    const int64_t stop = begin + (end - begin) * (pass + 1) / passes;
-    if (stop - t != configured) configure(configured = stop - t);
-    int32_t* y = sums.y + (t - begin) * sums.stride;
-    load_sums(y, sums.stride);
-    for (int64_t i = 0; i < steps; ++i)
-      multiply_step(codes + i * kStepBytes, x + t * p.x_stride + i * kStep, p.x_stride);
-    store_sums(y, sums.stride);
-    t = stop;
+  const int64_t passes = (end - begin + 2 * kTokens - 1) / (2 * kTokens);
+  int64_t configured = 0;
+  for (int64_t half = 0; half < 2; ++half) {
+    int64_t t = begin;
+    for (int64_t pass = 0; pass < passes; ++pass) {  // of nearly equal size
+      const int64_t stop = begin + (end - begin) * (pass + 1) / passes;
+      const int64_t first = (stop - t + 1) / 2;
+      if (configured != stop - t) {
+        configured = stop - t;
+        configure(first, configured - first);
+      }
+      multiply_pair(codes + 128 * half, steps, x + t * p.x_stride, p.x_stride, first,
+                    y + (t - begin) * p.y_stride + 32 * half, p.y_stride);
+      t = stop;
+    }
   }
 }
 
@@ -193,58 +324,50 @@ void multiply_chunk(const Product<Form>& p, int64_t begin, int64_t end, int64_t 
 template <class Form>
 void multiply_band(const Product<Form>& p, int64_t begin, int64_t end, int64_t first,
                    int64_t last) {
-  for (int64_t block = 0; block < p.blocks; block += kParts * kPart / Form::kInputs) {
+  for (int64_t block = 0; block < p.blocks; block += kChunk / Form::kInputs) {
     for (int64_t quad = first; quad < last; ++quad) {
-      const Sums sums{p.y + begin * p.y_stride + 64 * quad, p.y_stride};
-      if (block == 0) begin_sums(p.x_sum + begin, end - begin, sums.y, sums.stride);
-      multiply_chunk(p, begin, end, quad, block, sums);
-    }
-  }
-}
-
-// 64 rows of which some are not there: their sums have no place in y.
-template <class Form>
-void multiply_rest(const Product<Form>& p, int64_t begin, int64_t end, int64_t quad) {
-  alignas(64) int32_t sums[kTokens * 64];
-  for (int64_t t = begin; t < end; t += kTokens) {
-    const int64_t stop = std::min(end, t + kTokens);
-    begin_sums(p.x_sum + t, stop - t, sums, 64);
-    for (int64_t block = 0; block < p.blocks; block += kParts * kPart / Form::kInputs)
-      multiply_chunk(p, t, stop, quad, block, {sums, 64});
-    for (int64_t i = t; i < stop; ++i) {
-      std::copy_n(sums + 64 * (i - t), 16 * p.registers_of(quad), p.y + i * p.y_stride + 64 * quad);
+      int32_t* y = p.y + begin * p.y_stride + 64 * quad;
+      if (block == 0) begin_sums(p.x_sum + begin, end - begin, y, p.y_stride);
+      multiply_chunk(p, begin, end, quad, block, y);
     }
   }
 }
 
 template <class Form>
 void multiply_many(const Product<Form>& p) {
-  const int64_t whole = p.tiles / Form::kTiles;
-  for (int64_t t = 0; t < p.T; t += kTokenBlock) {
-    const int64_t end = std::min(p.T, t + kTokenBlock);
-    for (int64_t quad = 0; quad < whole; quad += kBand)
-      multiply_band(p, t, end, quad, std::min(whole, quad + kBand));
-    if (whole < p.quads()) multiply_rest(p, t, end, whole);
+  static_assert(Form::kTiles == 1);  // y has room for 64 rows
+  const int64_t parts = (p.T + kTokenBlock - 1) / kTokenBlock;
+  for (int64_t part = 0; part < parts;
+       ++part) {  // of nearly equal size: tiles of no tokens do not exist
+    const int64_t begin = p.T * part / parts, end = p.T * (part + 1) / parts;
+    for (int64_t quad = 0; quad < p.quads(); quad += kBand)
+      multiply_band(p, begin, end, quad, std::min(p.quads(), quad + kBand));
   }
 }
 
-// Up to this many tokens, passes of 16 that unpack while they multiply take less time than one unpacking for all.
-constexpr int64_t kFewTokens = 96;
+template <class Form>
+void multiply_in_passes(const Product<Form>& p) {
+  const int64_t passes = (p.T + 2 * kTokens - 1) / (2 * kTokens);
+  for (int64_t pass = 0; pass < passes; ++pass) {  // of nearly equal size
+    const int64_t begin = p.T * pass / passes, end = p.T * (pass + 1) / passes;
+    Product<Form> part = p;
+    part.x += begin * p.x_stride;
+    part.x_sum += begin;
+    part.y += begin * p.y_stride;
+    part.T = end - begin;
+    multiply_some(part);
+  }
+}
 
 template <class Form>
 void multiply_all(const Product<Form>& p) {
-  if (p.T > kFewTokens) {
-    multiply_many(p);
+  if (p.T <= kTokens) {
+    multiply_few(p);
   } else {
-    const int64_t passes = (p.T + kTokens - 1) / kTokens;
-    for (int64_t pass = 0; pass < passes; ++pass) {
-      const int64_t begin = p.T * pass / passes, end = p.T * (pass + 1) / passes;
-      Product<Form> part = p;
-      part.x += begin * p.x_stride;
-      part.x_sum += begin;
-      part.y += begin * p.y_stride;
-      part.T = end - begin;
-      multiply_few(part);
+    if constexpr (Form::kUnpackOnce) {
+      p.T <= kStreamTokens ? multiply_in_passes(p) : multiply_many(p);
+    } else {
+      multiply_in_passes(p);
     }
   }
   _tile_release();

@@ -156,6 +156,18 @@ void unpack_base3_avx512vbmi(const uint8_t* w, int64_t, int64_t, int64_t blocks,
   }
 }
 
+void unpack_base3_half_avx512vbmi(const uint8_t* w, int64_t half, int64_t blocks, uint8_t* codes) {
+  const DigitLookUp digits{_mm512_load_si512(kDigits.low), _mm512_load_si512(kDigits.low + 64),
+                           _mm512_load_si512(kDigits.high), _mm512_load_si512(kDigits.high + 64)};
+  for (int64_t block = 0; block < blocks; block += 4, w += 256, codes += 5 * kGroupBytes) {
+    const FourRegisters rows =
+        side_by_side(_mm512_loadu_si512(w), _mm512_loadu_si512(w + 64), _mm512_loadu_si512(w + 128),
+                     _mm512_loadu_si512(w + 192));
+    unpack_rows(half == 0 ? rows.a : rows.c, digits, codes);
+    unpack_rows(half == 0 ? rows.b : rows.d, digits, codes + 64);
+  }
+}
+
 }  // namespace trit::kernels
 TRIT_TARGET_END
 #endif

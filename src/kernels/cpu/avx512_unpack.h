@@ -18,5 +18,7 @@ using UnpackCodes = void(const uint8_t* w, int64_t tile_bytes, int64_t tiles, in
                          uint8_t* codes);
 
 UnpackCodes unpack_two_bit_avx512, unpack_base3_avx512vnni, unpack_base3_avx512vbmi;
+// Registers 0 and 1 of base3, or 2 and 3 in their place.
+void unpack_base3_half_avx512vbmi(const uint8_t* w, int64_t half, int64_t blocks, uint8_t* codes);
 
 }  // namespace trit::kernels
