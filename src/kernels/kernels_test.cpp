@@ -195,7 +195,7 @@ TEST(TileGemm, EqualsTheSumOfLevelsTimesActivationsOnEveryInstructionSet) {
   for (const TileForm form : {TileForm::kTwoBit, TileForm::kBase3}) {
     for (const int64_t rows : {1, 16, 40, 64, 130, 257}) {
       for (const int64_t columns : {1, 16, 100, 320, 1000}) {
-        for (const int64_t T : {1, 2, 3, 4, 7, 8, 13, 16, 17, 32, 33}) {
+        for (const int64_t T : {1, 2, 3, 4, 7, 8, 13, 16, 17, 32, 33, 35}) {
           expect_exact_everywhere({form, rows, columns, T});
         }
       }

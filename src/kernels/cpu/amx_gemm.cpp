@@ -363,14 +363,18 @@ template <class Form>
 void multiply_all(const Product<Form>& p) {
   if (p.T <= kTokens) {
     multiply_few(p);
+  } else if (Form::kUnpackOnce && p.T > kStreamTokens) {
+    if constexpr (Form::kUnpackOnce) multiply_many(p);
   } else {
-    if constexpr (Form::kUnpackOnce) {
-      p.T <= kStreamTokens ? multiply_in_passes(p) : multiply_many(p);
-    } else {
-      multiply_in_passes(p);
-    }
+    multiply_in_passes(p);
   }
   _tile_release();
+}
+
+// One or two tokens more than whole passes are dearer as a pass than for the kernel of few.
+int64_t left_over(int64_t T) {
+  constexpr int64_t kPass = 2 * kTokens, kFew = 2;
+  return T > kPass && T % kPass <= kFew ? T % kPass : 0;
 }
 
 }  // namespace
@@ -378,8 +382,13 @@ void multiply_all(const Product<Form>& p) {
 void two_bit_gemm_amx(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
                       int64_t x_stride, const int32_t* x_sum, int64_t T, int32_t* y,
                       int64_t y_stride) {
-  multiply_all(
-      Product<TwoBit>{w, tiles, blocks, x, x_stride, x_sum, T, y, y_stride, unpack_two_bit_avx512});
+  const int64_t rest = left_over(T), whole = T - rest;
+  multiply_all(Product<TwoBit>{w, tiles, blocks, x, x_stride, x_sum, whole, y, y_stride,
+                               unpack_two_bit_avx512});
+  if (rest > 0) {
+    two_bit_gemv_avx512vnni(w, tiles, blocks, x + whole * x_stride, x_stride, x_sum + whole, rest,
+                            y + whole * y_stride, y_stride);
+  }
 }
 
 void base3_gemm_amx(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
