@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/tensor.h"
+#include "infer/largest.h"
 #include "infer/page_pool.h"
 #include "model/transformer.h"
 
@@ -24,8 +26,15 @@ class Backend {
   virtual void run(const Batch& batch) = 0;
   // out [rows, V]: the logits after these rows of the last step.
   virtual void logits(std::span<const int64_t> rows, Matrix out) = 0;
+  // The k best logits of each of these rows of the last step, 1 <= k <= V, the best first: the values that logits()
+  // would give, bit for bit, tied ones by token. out [rows, k]. A backend may find them without computing all;
+  // this one computes all.
+  virtual void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out);
   // Makes page `to` a copy of page `from`, in every layer.
   virtual void copy_page(PageId from, PageId to) = 0;
+
+ private:
+  Buffer<float> top_logits_;
 };
 
 }  // namespace trit

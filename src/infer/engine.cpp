@@ -8,7 +8,8 @@
 namespace trit {
 namespace {
 
-constexpr int64_t kHeadRows = 64;  // rows whose logits are there at once, at most
+constexpr int64_t kHeadRows = 64;      // rows whose logits are there at once, at most
+constexpr int64_t kMostLargest = 256;  // who needs more of a row's largest logits gets all of them
 
 }  // namespace
 
@@ -210,13 +211,21 @@ void Engine::advance(std::span<const Part> parts) {
     for (int64_t i = 0; i < rows; ++i, ++row, ++s->computed) {
       const bool sample = s->left() == 1 && s->request.max_tokens > 0;
       const bool observe = s->request.observe && s->computed >= s->observed;
-      if (sample || observe) wanted_.push_back({s, row, s->computed, observe, sample});
+      if (!sample && !observe) continue;
+      int64_t needed = observe ? 0 : std::min(s->sampler.needed(), backend_.config().vocabulary);
+      if (needed > kMostLargest) needed = 0;
+      wanted_.push_back({s, row, s->computed, observe, sample, needed});
     }
     if (options_.prefix_cache) s->pages.publish_full_pages(s->computed_tokens());
   }
-  for (size_t begin = 0; begin < wanted_.size(); begin += kHeadRows)
-    read_logits(
-        std::span(wanted_).subspan(begin, std::min<size_t>(kHeadRows, wanted_.size() - begin)));
+  const auto largest = std::stable_partition(wanted_.begin(), wanted_.end(),
+                                             [](const Wanted& w) { return w.needed == 0; });
+  const auto in_groups = [](std::span<const Wanted> all, auto read) {
+    for (size_t begin = 0; begin < all.size(); begin += kHeadRows)
+      read(all.subspan(begin, std::min<size_t>(kHeadRows, all.size() - begin)));
+  };
+  in_groups({wanted_.begin(), largest}, [&](auto group) { read_logits(group); });
+  in_groups({largest, wanted_.end()}, [&](auto group) { read_largest(group); });
   for (const auto& [s, rows] : parts) {
     if (s->left() > 0) continue;
     if (s->request.max_tokens == 0) {
@@ -227,7 +236,7 @@ void Engine::advance(std::span<const Part> parts) {
   }
 }
 
-void Engine::read_logits(std::span<Wanted> wanted) {
+void Engine::read_logits(std::span<const Wanted> wanted) {
   const int64_t vocabulary = backend_.config().vocabulary, count = std::ssize(wanted);
   rows_.clear();
   for (const Wanted& w : wanted) rows_.push_back(w.row);
@@ -248,6 +257,21 @@ void Engine::read_logits(std::span<Wanted> wanted) {
     const Wanted& w = wanted[static_cast<size_t>(i)];
     if (w.sample) w.sequence->sampled = w.sequence->sampler.sample(row(i), w.sequence->tokens);
   });
+}
+
+void Engine::read_largest(std::span<const Wanted> wanted) {
+  const int64_t k = std::ranges::max(wanted, {}, &Wanted::needed).needed,
+                count = std::ssize(wanted);
+  rows_.clear();
+  for (const Wanted& w : wanted) rows_.push_back(w.row);
+  largest_.resize(static_cast<size_t>(count * k));
+  backend_.top(rows_, k, largest_);
+  for (int64_t i = 0; i < count; ++i) {
+    Sequence& s = *wanted[static_cast<size_t>(i)].sequence;
+    const auto best =
+        std::span(largest_).subspan(static_cast<size_t>(i * k), static_cast<size_t>(k));
+    s.sampled = s.sampler.sample(best, s.tokens);
+  }
 }
 
 // ---- Ends ----

@@ -135,6 +135,7 @@ class Engine {
     Sequence* sequence;
     int64_t row, position;
     bool observe, sample;
+    int64_t needed;  // logits, the largest; 0: all of them
   };
 
   void plan();
@@ -146,7 +147,8 @@ class Engine {
 
   void run(std::span<const Part> parts);
   void advance(std::span<const Part> parts);
-  void read_logits(std::span<Wanted> wanted);
+  void read_logits(std::span<const Wanted> wanted);
+  void read_largest(std::span<const Wanted> wanted);
 
   void accept(Sequence& sequence);
   void fail(Sequence& sequence, std::string error);
@@ -169,6 +171,7 @@ class Engine {
   std::vector<Wanted> wanted_;
   std::vector<int64_t> rows_;
   Buffer<float> logits_;
+  std::vector<TokenLogit> largest_;
 };
 
 }  // namespace trit

@@ -200,6 +200,41 @@ TEST(Engine, ObserverGetsTheLogitsOfEveryPositionOnce) {
   EXPECT_EQ(next, 21 + 2);
 }
 
+TEST(Engine, SamplersThatNeedFewLogitsGetNoMore) {
+  TestBackend backend(64, 4, 16);
+  Engine engine(backend);
+  std::vector<Request> requests(5, request(text(6, 9), 12));
+  requests[0].sampler.temperature = 0;
+  requests[1].sampler.top_k = 7;
+  requests[2].sampler.top_k = 30;
+  requests[2].sampler.repetition_penalty = 1.5;
+  requests[2].sampler.repetition_window = 300;  // more than there are
+  requests[3].sampler.top_k = 0;
+  requests[4].sampler.repetition_penalty = 0.5;
+  const std::vector<std::vector<int64_t>> asked = {{1}, {7}, {50}, {}, {}};
+  for (size_t i = 0; i < requests.size(); ++i) {
+    backend.asked.clear();
+    backend.full_heads = 0;
+    const RequestId id = engine.submit(requests[i]);
+    EXPECT_EQ(finish(engine).at(id).tokens, expected(backend, requests[i]));
+    EXPECT_EQ(std::set(backend.asked.begin(), backend.asked.end()),
+              std::set(asked[i].begin(), asked[i].end()));
+    EXPECT_EQ(backend.full_heads, asked[i].empty() ? 12 : 0);
+  }
+  // All in one step, one of them observed: a call for each way, with what the neediest wants.
+  requests.push_back(requests[0]);
+  requests.back().observe = [](int64_t, std::span<const float> all) { EXPECT_EQ(all.size(), 50u); };
+  requests.back().observe_from = 6;
+  std::map<RequestId, Request> sent;
+  for (const Request& r : requests) sent.emplace(engine.submit(r), r);
+  backend.asked.clear();
+  backend.full_heads = 0;
+  const auto results = finish(engine);
+  for (const auto& [id, r] : sent) EXPECT_EQ(results.at(id).tokens, expected(backend, r));
+  EXPECT_EQ(backend.asked, std::vector<int64_t>(12, 50));
+  EXPECT_EQ(backend.full_heads, 12);
+}
+
 TEST(Engine, RefusesWhatCannotRun) {
   TestBackend backend(4, 4, 8);
   Engine engine(backend);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/error.h"
 
@@ -50,29 +49,6 @@ float Sampler::penalised(float logit) const {
   return logit > 0 ? logit / penalty : logit * penalty;
 }
 
-// The candidates become the `count` largest logits (0: all). What is below the last of those so far is left out
-// at once: a vocabulary of 128 thousand takes one pass.
-void Sampler::find_largest(std::span<const float> logits, size_t count) {
-  candidates_.clear();
-  if (count == 0 || count > logits.size()) count = logits.size();
-  const size_t room = std::max<size_t>(2 * count, 256);
-  float least = -std::numeric_limits<float>::infinity();
-  const auto cut = [&] {
-    if (candidates_.size() <= count) return;
-    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(count) - 1;
-    std::nth_element(candidates_.begin(), last, candidates_.end(), better);
-    candidates_.resize(count);
-    least = candidates_.back().logit;
-  };
-  for (size_t i = 0; i < logits.size(); ++i) {
-    // One that is equal to the least has a larger id than it.
-    if (!(logits[i] > least) && candidates_.size() >= count) continue;
-    candidates_.push_back({logits[i], static_cast<int32_t>(i), 0.0});
-    if (candidates_.size() == room) cut();
-  }
-  cut();
-}
-
 int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> history) {
   TRIT_CHECK(!logits.empty());
   for (const int32_t token : penalised_tokens(history)) {
@@ -82,7 +58,7 @@ int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> histor
   if (options_.temperature == 0) {
     return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
   }
-  find_largest(logits, static_cast<size_t>(options_.top_k));
+  find_largest(logits, options_.top_k > 0 ? options_.top_k : std::ssize(logits), candidates_);
   return choose();
 }
 
@@ -92,7 +68,7 @@ int32_t Sampler::sample(std::span<const TokenLogit> largest, std::span<const int
   candidates_.clear();
   for (const TokenLogit& t : largest) {
     const bool lower = std::ranges::binary_search(recent, t.token);
-    candidates_.push_back({lower ? penalised(t.logit) : t.logit, t.token, 0.0});
+    candidates_.push_back({lower ? penalised(t.logit) : t.logit, t.token});
   }
   return choose();
 }
@@ -105,19 +81,21 @@ int32_t Sampler::choose() {
     candidates_.resize(std::min(candidates_.size(), static_cast<size_t>(options_.top_k)));
   double total = 0;
   const double best = candidates_.front().logit;
-  for (Candidate& c : candidates_) {
-    total += c.probability = std::exp((static_cast<double>(c.logit) - best) / options_.temperature);
+  probabilities_.clear();
+  for (const TokenLogit& c : candidates_) {
+    probabilities_.push_back(
+        std::exp((static_cast<double>(c.logit) - best) / options_.temperature));
+    total += probabilities_.back();
   }
   // Candidates stand in falling order, so each filter cuts off a tail.
   size_t kept = 0;
   double reached = 0;
   while (kept < candidates_.size() && reached < options_.top_p * total)
-    reached += candidates_[kept++].probability;
-  while (kept > 1 && candidates_[kept - 1].probability < options_.min_p)
-    reached -= candidates_[--kept].probability;
+    reached += probabilities_[kept++];
+  while (kept > 1 && probabilities_[kept - 1] < options_.min_p) reached -= probabilities_[--kept];
   double point = rng_.uniform() * reached;
   for (size_t i = 0; i < kept; ++i) {
-    point -= candidates_[i].probability;
+    point -= probabilities_[i];
     if (point < 0) return candidates_[i].token;
   }
   return candidates_[kept - 1].token;

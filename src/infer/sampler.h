@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "infer/largest.h"
 
 namespace trit {
 
@@ -23,12 +24,6 @@ struct SamplerOptions {
 // Throws Error naming the option that is out of its range.
 void validate(const SamplerOptions& options);
 
-// A token and its logit, where not all of them are at hand.
-struct TokenLogit {
-  float logit = 0;
-  int32_t token = 0;
-};
-
 // The filters apply in the order of the options, each on what the one before left; temperature
 // reshapes the probabilities before top_p. Deterministic for a seed. Ties are broken by token id.
 class Sampler {
@@ -43,21 +38,13 @@ class Sampler {
   int32_t sample(std::span<const TokenLogit> largest, std::span<const int32_t> history);
 
  private:
-  struct Candidate {
-    float logit;
-    int32_t token;
-    double probability;
-  };
-  static bool better(const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  }
   std::vector<int32_t> penalised_tokens(std::span<const int32_t> history) const;
   float penalised(float logit) const;
-  void find_largest(std::span<const float> logits, size_t count);
   int32_t choose();
   SamplerOptions options_;
   Rng rng_;
-  std::vector<Candidate> candidates_;
+  std::vector<TokenLogit> candidates_;
+  std::vector<double> probabilities_;  // of the candidates
 };
 
 }  // namespace trit

@@ -41,9 +41,15 @@ class TestBackend : public Backend {
     steps.push_back({rows.tokens.begin(), rows.tokens.end()});
   }
   void logits(std::span<const int64_t> rows, Matrix out) override {
+    ++full_heads;
     for (int64_t i = 0; i < out.rows; ++i)
       fill(hashes[static_cast<size_t>(rows[static_cast<size_t>(i)])],
            {out.row(i), static_cast<size_t>(out.columns)});
+  }
+  void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) override {
+    asked.push_back(k);
+    Backend::top(rows, k, out);
+    --full_heads;
   }
   void copy_page(PageId from, PageId to) override {
     ++copies;
@@ -59,7 +65,8 @@ class TestBackend : public Backend {
     return out;
   }
 
-  int64_t most_rows = 0, copies = 0;
+  int64_t most_rows = 0, copies = 0, full_heads = 0;
+  std::vector<int64_t> asked;               // k of each call of top()
   std::vector<std::vector<int32_t>> steps;  // the tokens of each
 
  private:
