@@ -13,12 +13,13 @@
 namespace trit::bench {
 
 struct ModelBenchOptions {
-  std::vector<int64_t> prompts = {512};   // lengths of prompts to read; 0: none
-  std::vector<int64_t> generate = {128};  // tokens to generate; 0: none
-  std::vector<int64_t> depths = {0};      // positions that are in the cache before
-  std::vector<int64_t> batches = {1};     // sequences that generate side by side
-  std::vector<int64_t> threads;           // empty: thread_count()
-  KvType kv_type = KvType::kF16;          // of the cache
+  std::vector<int64_t> prompts = {512};  // lengths of prompts to read; 0: none
+  // Tokens to generate, each with the largest logits as sampling with the default filters wants them; 0: none.
+  std::vector<int64_t> generate = {128};
+  std::vector<int64_t> depths = {0};   // positions that are in the cache before
+  std::vector<int64_t> batches = {1};  // sequences that generate side by side
+  std::vector<int64_t> threads;        // empty: thread_count()
+  KvType kv_type = KvType::kF16;       // of the cache
   int64_t repeats = 5;
   std::function<void(int64_t done, int64_t total, const std::string& what)> progress;
 };

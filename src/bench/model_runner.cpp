@@ -16,8 +16,7 @@ ModelRunner::ModelRunner(const Weights& weights, KvType kv_type, int64_t sequenc
                {.kv_type = kv_type,
                 .positions = sequences * kernels::pages_of(positions) * kernels::kPagePositions,
                 .max_rows = std::max(sequences, std::min(kPromptRows, positions))}),
-      pages_(static_cast<size_t>(backend_.pages())),
-      logits_(static_cast<size_t>(sequences * weights.config.vocabulary)) {
+      pages_(static_cast<size_t>(backend_.pages())) {
   TRIT_CHECK(positions <= weights.config.context);
   std::iota(pages_.begin(), pages_.end(), 0);
   const auto each = static_cast<size_t>(kernels::pages_of(positions));
@@ -37,8 +36,13 @@ void ModelRunner::run(int64_t rows) {
   backend_.run({tokens_, slots_, tables_});
 }
 
+void ModelRunner::find_largest() {
+  const int64_t k = std::min(kCandidates, weights_.config.vocabulary);
+  largest_.resize(rows_.size() * static_cast<size_t>(k));
+  backend_.top(rows_, k, largest_);
+}
+
 void ModelRunner::prefill(int64_t count) {
-  const int64_t vocabulary = weights_.config.vocabulary;
   for (int64_t s = 0; s < sequences_; ++s) {
     for (int64_t begin = 0; begin < count; begin += kPromptRows) {
       const int64_t rows = std::min(kPromptRows, count - begin);
@@ -47,8 +51,8 @@ void ModelRunner::prefill(int64_t count) {
         slots_.push_back({static_cast<int32_t>(s), static_cast<int32_t>(position_ + begin + i)});
       run(rows);
     }
-    const int64_t last = std::ssize(slots_) - 1;
-    backend_.logits({&last, 1}, {logits_.data() + s * vocabulary, 1, vocabulary});
+    rows_ = {std::ssize(slots_) - 1};
+    find_largest();
   }
   position_ += count;
 }
@@ -58,9 +62,9 @@ void ModelRunner::decode() {
   for (int64_t s = 0; s < sequences_; ++s)
     slots_.push_back({static_cast<int32_t>(s), static_cast<int32_t>(position_)});
   run(sequences_);
-  std::vector<int64_t> rows(static_cast<size_t>(sequences_));
-  std::iota(rows.begin(), rows.end(), 0);
-  backend_.logits(rows, {logits_.data(), sequences_, weights_.config.vocabulary});
+  rows_.resize(static_cast<size_t>(sequences_));
+  std::iota(rows_.begin(), rows_.end(), 0);
+  find_largest();
   ++position_;
 }
 

@@ -13,10 +13,13 @@ class ModelRunner {
   // Room for `sequences` sequences of `positions` tokens, at most the model's context. The weights must outlive it.
   ModelRunner(const Weights& weights, KvType kv_type, int64_t sequences, int64_t positions);
 
-  // Runs `count` more tokens of every sequence, one sequence after the other, many rows at once, and computes
-  // the logits after the last token of each.
+  // What is computed behind a token: the largest logits, as many as `trit run` samples from unless told otherwise.
+  static constexpr int64_t kCandidates = 40;
+
+  // Runs `count` more tokens of every sequence, one sequence after the other, many rows at once, and finds the
+  // largest logits after the last token of each.
   void prefill(int64_t count);
-  // Runs one more token of every sequence, all at once, with logits for each.
+  // Runs one more token of every sequence, all at once, with the largest logits for each.
   void decode();
   // Forgets all positions from `position` on.
   void rewind(int64_t position) { position_ = position; }
@@ -30,6 +33,7 @@ class ModelRunner {
 
  private:
   void run(int64_t rows);
+  void find_largest();  // behind rows_ of the last pass
   int32_t next_token();
   const Weights& weights_;
   int64_t sequences_, position_ = 0;
@@ -39,7 +43,8 @@ class ModelRunner {
   std::vector<PageTable> tables_;  // runs of them
   std::vector<int32_t> tokens_;
   std::vector<TokenSlot> slots_;
-  std::vector<float> logits_;
+  std::vector<int64_t> rows_;
+  std::vector<TokenLogit> largest_;
 };
 
 }  // namespace trit::bench

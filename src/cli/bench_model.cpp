@@ -26,7 +26,8 @@ Examples:
   trit bench model --like 3B -p 0 -n 16 --batch 1-64*2
 
 pp512 reads a prompt of 512 tokens, tg128 generates 128, "@ d4096" behind 4096 that are in the cache, "x 8" in
-eight sequences side by side. Speeds count the tokens of all sequences. GB/s are the weights and cached keys and
+eight sequences side by side. Speeds count the tokens of all sequences. Behind each token the 40 largest logits are
+found, which is what sampling with the default filters takes; the full head is not timed. GB/s are the weights and cached keys and
 values that a token must read; "of read" is their share of what DRAM gave in the same run (above 100 % when they
 stay in a cache), "of peak" the share of the linear layers' products in what the kernels' instructions can make.
 )";

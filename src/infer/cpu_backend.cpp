@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 
 namespace trit {
 namespace {
+
+// Rows of logits that are screened together: of more the full head is as fast.
+constexpr int64_t kScreenedRows = 8;
+constexpr int64_t kTokensOfAThread = 8;  // whose logits it computes at a time
 
 AttentionShape attention_shape(const Config& c) { return {c.heads, c.kv_heads, c.head_dim}; }
 
@@ -72,13 +78,61 @@ void CpuBackend::run(const Batch& batch) {
   forward(weights_, batch, state_);
 }
 
+// These rows of the hidden states, one after the other.
+ConstMatrix CpuBackend::gathered(std::span<const int64_t> rows) {
+  const int64_t columns = state_.hidden.columns, count = std::ssize(rows);
+  float* out = state_.workspace.get<float>("head_rows", count * columns);
+  for (int64_t i = 0; i < count; ++i)
+    std::copy_n(state_.hidden.row(rows[static_cast<size_t>(i)]), columns, out + i * columns);
+  return {out, count, columns};
+}
+
 void CpuBackend::logits(std::span<const int64_t> rows, Matrix out) {
   TRIT_CHECK(std::ssize(rows) == out.rows);
-  const int64_t columns = state_.hidden.columns;
-  float* gathered = state_.workspace.get<float>("head_rows", out.rows * columns);
-  for (int64_t i = 0; i < out.rows; ++i)
-    std::copy_n(state_.hidden.row(rows[static_cast<size_t>(i)]), columns, gathered + i * columns);
-  head_forward(weights_, {gathered, out.rows, columns}, ranks_, state_.workspace, out);
+  head_forward(weights_, gathered(rows), ranks_, state_.workspace, out);
+}
+
+void CpuBackend::top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) {
+  const Linear& head = weights_.head;
+  const bool alone = ranks_.job() == nullptr;  // with the whole head
+  if (!alone || std::ssize(rows) > kScreenedRows) return Backend::top(rows, k, out);
+  if (!std::exchange(screen_made_, true))
+    screen_ = HeadScreen::of(head.dense, head.outputs, head.inputs);
+  if (!screen_) return Backend::top(rows, k, out);
+  const LinearInput input = prepare_input(head, gathered(rows), state_.workspace);
+  screen_->candidates({input.values, input.rows, input.columns}, k, candidates_);
+  screened_.rows += input.rows;
+  const auto best_of = [&](size_t i) {
+    return out.subspan(i * static_cast<size_t>(k), static_cast<size_t>(k));
+  };
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!candidates_[i].empty())
+      multiply(candidates_[i], input.values + static_cast<int64_t>(i) * input.columns, k,
+               best_of(i));
+  }
+  // These use the same memory as the input.
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!candidates_[i].empty()) continue;
+    ++screened_.failed;
+    Backend::top(rows.subspan(i, 1), k, best_of(i));
+  }
+}
+
+// The k best of these tokens.
+void CpuBackend::multiply(std::span<const int32_t> tokens, const float* x, int64_t k,
+                          std::span<TokenLogit> out) {
+  const Linear& head = weights_.head;
+  multiplied_.resize(tokens.size());
+  parallel_ranges(std::ssize(tokens), kTokensOfAThread, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      multiplied_[i].token = tokens[i];
+      head.dense.multiply(kernels::active(), tokens[i], 1, head.inputs, x, 1, &multiplied_[i].logit,
+                          1);
+    }
+  });
+  screened_.multiplied += std::ssize(tokens);
+  std::ranges::partial_sort_copy(multiplied_, out, better);
+  TRIT_CHECK(std::ssize(tokens) >= k);
 }
 
 void CpuBackend::copy_page(PageId from, PageId to) {

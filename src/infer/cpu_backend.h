@@ -7,6 +7,7 @@
 #include "infer/backend.h"
 #include "model/parallel.h"
 #include "model/transformer.h"
+#include "ops/head_screen.h"
 
 namespace trit {
 
@@ -31,9 +32,21 @@ class CpuBackend : public Backend {
   int64_t max_rows() const override { return max_rows_; }
   void run(const Batch& batch) override;
   void logits(std::span<const int64_t> rows, Matrix out) override;
+  // Screens the head first, where that can be done (ops/head_screen.h), for few rows and one rank.
+  void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) override;
   void copy_page(PageId from, PageId to) override;
 
+  // Rows of the head that were multiplied in full after screening, and rows of logits that had to be computed whole
+  // although they were screened.
+  struct Screened {
+    int64_t rows = 0, multiplied = 0, failed = 0;
+  };
+  const Screened& screened() const { return screened_; }
+
  private:
+  ConstMatrix gathered(std::span<const int64_t> rows);
+  void multiply(std::span<const int32_t> tokens, const float* x, int64_t k,
+                std::span<TokenLogit> out);
   const Weights& weights_;
   Ranks alone_;
   const Ranks& ranks_;
@@ -41,6 +54,11 @@ class CpuBackend : public Backend {
   // [pages][layers][a page of one layer]: addresses only; memory comes as pages are first written, in their order.
   HugeBuffer memory_;
   State state_;
+  std::optional<HeadScreen> screen_;  // made when it is first wanted
+  bool screen_made_ = false;
+  std::vector<std::vector<int32_t>> candidates_;
+  std::vector<TokenLogit> multiplied_;
+  Screened screened_;
 };
 
 // By its name (kernels/kv.h). Throws Error listing the names.

@@ -42,6 +42,14 @@ struct AdamStep {
   float gradient_scale;  // gradients are multiplied by it first (clipping)
 };
 
+// A row x [K] as integers, for screening: x is about step (256 high + low), and what kernels take from the sums
+// of parts of it. K is a multiple of 64.
+struct ScreenInput {
+  const int8_t *high, *low;               // [K], each -127 to 127
+  const int16_t *high_runs, *low_runs;    // [K / 256][2][16]: -16 times the sum of each 16, twice
+  const int32_t *high_fours, *low_fours;  // [K / 4]: -128 times the sum of each four
+};
+
 struct Table {
   // Per-token absmax activations (BitNet b1.58, section 2): s = 127 / max(max|x|, 1e-5),
   // q = clamp(round_half_even(x s), -128, 127) for i < n, then zeros up to n_padded.
@@ -98,6 +106,12 @@ struct Table {
                           float* y, int64_t y_stride);
   void (*dense_gemm_q4_k)(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
                           float* y, int64_t y_stride);
+
+  // Screens (ops/head_screen.h): y[r] = sum_k w[r][k] (256 high[k] + low[k]) of weights in ggml's blocks, rounded
+  // a few times a block; the integers of a block are exact. The scalar kernel says in what order. Null where
+  // an instruction set has none.
+  void (*screen_q8_0)(const uint8_t* w, int64_t rows, int64_t K, const ScreenInput& x, float* y);
+  void (*screen_q6_k)(const uint8_t* w, int64_t rows, int64_t K, const ScreenInput& x, float* y);
 
   // y = x * r * gain with r = 1 / sqrt(mean(x^2) + epsilon). gain == nullptr stands for ones. Returns r.
   float (*rmsnorm)(const float* x, const float* gain, int64_t n, float epsilon, float* y);

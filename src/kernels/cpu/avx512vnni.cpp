@@ -14,6 +14,7 @@
 
 #include "base/dtype.h"
 #include "kernels/cpu/avx512_head.h"
+#include "kernels/cpu/screen_rows.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -274,6 +275,8 @@ Table avx512vnni_table() {
   table.dense_gemm_q8_0 = head_product<head_rows_q8_0, dense_gemm_q8_0, 32, 34, uint8_t>;
   table.dense_gemm_q4_0 = head_product<head_rows_q4_0, dense_gemm_q4_0, 32, 18, uint8_t>;
   table.dense_gemm_q6_k = head_product<head_rows_q6_k, dense_gemm_q6_k, 256, 210, uint8_t>;
+  table.screen_q8_0 = screen_q8_0_avx512;
+  table.screen_q6_k = screen_q6_k_avx512;
   table.ternary_gemm_i8 = ternary_gemm_i8;
   set_tile_rows(Isa::kAvx512Vnni, table);
   return table;

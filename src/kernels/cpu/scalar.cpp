@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/dtype.h"
+#include "kernels/cpu/screen_rows.h"
 #include "kernels/cpu/target.h"
 #include "kernels/cpu/tile_kernels.h"
 #include "kernels/kernels.h"
@@ -79,6 +80,8 @@ Table scalar_table() {
   table.ternary_gemm_i8 = ternary_gemm_i8;
   table.two_bit_gemm_i8 = two_bit_gemm_scalar;
   table.base3_gemm_i8 = base3_gemm_scalar;
+  table.screen_q8_0 = screen_q8_0_scalar;
+  table.screen_q6_k = screen_q6_k_scalar;
   return table;
 }
 
