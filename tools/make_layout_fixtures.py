@@ -162,7 +162,7 @@ def main():
     ]
     packed = [hugging_face(8, 200), hugging_face(16, 128), hugging_face(7, 5)]
     path = pathlib.Path(__file__).parent.parent / "src/quant/testdata/layouts.json"
-    content = {"decode": decode, "encode": [encoded(Type.Q8_0, 3, 128)], "hugging_face": packed}
+    content = {"decode": decode, "encode": [encoded(Type.Q8_0, 3, 128), encoded(Type.Q4_0, 3, 128)], "hugging_face": packed}
     path.write_text(json.dumps(content, indent=0) + "\n")
 
 

@@ -11,14 +11,15 @@ namespace {
 constexpr std::array kGgufForms = {GgufForm::kTrit, GgufForm::kTQ1_0, GgufForm::kTQ2_0,
                                    GgufForm::kI2_S};
 constexpr std::array kFloatForms = {FloatForm::kAsTheyAre, FloatForm::kF32,  FloatForm::kF16,
-                                    FloatForm::kBF16,      FloatForm::kQ8_0, FloatForm::kQ6_K};
+                                    FloatForm::kBF16,      FloatForm::kQ8_0, FloatForm::kQ6_K,
+                                    FloatForm::kQ4_0,      FloatForm::kQ4_K};
 
 FloatForm float_form(std::string_view option, std::string_view name) {
   for (const FloatForm form : kFloatForms) {
     if (to_string(form) == name) return form;
   }
-  bad_input("--{}: '{}' is no type; it must be keep, f32, f16, bf16, q8_0 or q6_k", option,
-            printable(name));
+  bad_input("--{}: '{}' is no type; it must be keep, f32, f16, bf16, q8_0, q6_k, q4_0 or q4_k",
+            option, printable(name));
 }
 
 GgufForm gguf_form(std::string_view name) {

@@ -19,9 +19,10 @@ struct FormOptions {
       "default: trit "
       "for OUT.gguf, else hf-packed");
     v("embeddings", embeddings,
-      "embedding table and head in GGUF: keep, f32, f16, bf16, q8_0 or q6_k");
+      "embedding table and head in GGUF: keep, f32, f16, bf16, q8_0, q6_k, q4_0 or q4_k");
     v("linears", linears,
-      "linear weights of a full-precision model in GGUF: keep, f32, f16, bf16, q8_0 or q6_k");
+      "linear weights of a full-precision model in GGUF: keep, f32, f16, bf16, q8_0, q6_k, q4_0 or "
+      "q4_k");
     v("name", name, "the model's name (GGUF)");
     v("description", description, "what it is (GGUF)");
     v("license", license, "its licence (GGUF)");

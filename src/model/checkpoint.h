@@ -120,7 +120,7 @@ void export_hf_model(const Path& directory, const Model& model, const Tokenizer*
                      HfStored stored);
 
 // How full-precision weights are written.
-enum class FloatForm : uint8_t { kAsTheyAre, kF32, kF16, kBF16, kQ8_0, kQ6_K };
+enum class FloatForm : uint8_t { kAsTheyAre, kF32, kF16, kBF16, kQ8_0, kQ6_K, kQ4_0, kQ4_K };
 // How packed weights are written to GGUF.
 enum class GgufForm : uint8_t {
   kTrit,   // architecture "trit": the canonical packing, maps and runs without a copy
@@ -128,8 +128,9 @@ enum class GgufForm : uint8_t {
   kTQ2_0,  // the same
   kI2_S,   // for Microsoft's bitnet.cpp: rows are multiples of 128
 };
-std::string_view to_string(FloatForm form);  // "keep", "f32", "f16", "bf16", "q8_0", "q6_k"
-std::string_view to_string(GgufForm form);   // "trit", "tq1_0", "tq2_0", "i2_s"
+std::string_view to_string(
+    FloatForm form);  // "keep", "f32", "f16", "bf16", "q8_0", "q6_k", "q4_0", "q4_k"
+std::string_view to_string(GgufForm form);  // "trit", "tq1_0", "tq2_0", "i2_s"
 
 struct GgufOptions {
   std::string name;           // general.name

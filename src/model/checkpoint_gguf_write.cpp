@@ -27,6 +27,8 @@ constexpr FloatRow kFloatForms[] = {
     {FloatForm::kBF16, "bf16", GgmlType::kBF16, DType::kBF16, nullptr},
     {FloatForm::kQ8_0, "q8_0", GgmlType::kQ8_0, DType::kF32, &kQ8_0},
     {FloatForm::kQ6_K, "q6_k", GgmlType::kQ6_K, DType::kF32, &kQ6_K},
+    {FloatForm::kQ4_0, "q4_0", GgmlType::kQ4_0, DType::kF32, &kQ4_0},
+    {FloatForm::kQ4_K, "q4_k", GgmlType::kQ4_K, DType::kF32, &kQ4_K},
 };
 
 struct PackedRow {
@@ -49,9 +51,8 @@ GgmlType stored_type(const StoredMatrix& stored) {
     if (stored.layout == row.layout && (row.layout != nullptr || stored.type == row.dtype))
       return row.type;
   }
-  if (stored.layout == &kQ4_0) return GgmlType::kQ4_0;
-  TRIT_CHECK(stored.layout == &kQ4_K);
-  return GgmlType::kQ4_K;
+  TRIT_CHECK(false);
+  return GgmlType::kF32;
 }
 
 // Writes one model.

@@ -284,7 +284,8 @@ TEST(Families, BlocksForEmbeddingsAndBaselines) {
   const Model model = random_model(config);
   const std::vector<float> expected = logits_of(model);
   for (const auto& [form, near] :
-       {std::pair{FloatForm::kQ8_0, 0.02}, std::pair{FloatForm::kQ6_K, 0.06}}) {
+       {std::pair{FloatForm::kQ8_0, 0.02}, std::pair{FloatForm::kQ6_K, 0.06},
+        std::pair{FloatForm::kQ4_0, 0.4}, std::pair{FloatForm::kQ4_K, 0.3}}) {
     GgufOptions options;
     options.form = GgufForm::kTQ2_0;  // architecture llama, with its order of q and k
     options.embeddings = options.linears = form;

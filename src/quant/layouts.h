@@ -46,7 +46,7 @@ struct PackedLayout {
   bool ternary() const { return to_trits != nullptr; }
 };
 
-// ggml: 8-bit, 4-bit and 6-bit blocks. Q8_0 and Q6_K can be written.
+// ggml: 8-bit, 4-bit and 6-bit blocks. All can be written.
 extern const PackedLayout kQ8_0, kQ4_0, kQ4_K, kQ6_K;
 // ggml: ternary, one fp16 scale per 256 weights; TQ1_0 has five trits a byte, TQ2_0 four.
 extern const PackedLayout kTQ1_0, kTQ2_0;

@@ -282,6 +282,13 @@ TEST(Layouts, WhatCannotBeWrittenIsRefused) {
   weights[40] = 1e30f;  // its block's scale is beyond fp16
   expect_refused([&] { encode_weights(kQ8_0, weights, 1, 256, q8, "w"); }, {"w: row 0 column 32"});
   expect_refused([&] { encode_weights(kQ6_K, weights, 1, 256, q6, "w"); }, {"w: row 0 column 0"});
+  Bytes q4(8 * 18), q4k(144);
+  expect_refused([&] { encode_weights(kQ4_0, weights, 1, 256, q4, "w"); }, {"w: row 0 column 32"});
+  for (const float huge : {1e30f, 3e38f, -3e38f}) {
+    weights[40] = huge;
+    expect_refused([&] { encode_weights(kQ4_K, weights, 1, 256, q4k, "w"); },
+                   {"w: row 0 column 0"});
+  }
   const Bytes packed(64, 0);
   Bytes tq2(66), i2(96);
   expect_refused(
@@ -290,23 +297,44 @@ TEST(Layouts, WhatCannotBeWrittenIsRefused) {
                  {"w"});
 }
 
-// Each weight is within half a step of the scale that its group's largest weight asks for, with room
-// for the 8-bit scale: |w - w'| <= largest / 32. Over normal weights the error is far less.
-TEST(Layouts, SixBitsKeepWeightsClose) {
+// What a layout makes of weights that are distributed as a sum of two uniform ones: error / weights, Euclidean.
+double relative_error(const PackedLayout& layout, double largest_error) {
   Rng rng(5);
   std::vector<float> weights(4 * 512), back(weights.size());
   for (float& w : weights) w = static_cast<float>(rng.uniform() + rng.uniform() - 1.0) * 0.05f;
   std::fill_n(weights.begin(), 256, 0.0f);
-  Bytes bytes(static_cast<size_t>(layout_bytes(kQ6_K, 4, 512, "w")));
-  encode_weights(kQ6_K, weights, 4, 512, bytes, "w");
-  decode_weights(kQ6_K, bytes, 4, 512, back, "w");
+  std::fill_n(weights.begin() + 512, 256, -0.02f);
+  Bytes bytes(static_cast<size_t>(layout_bytes(layout, 4, 512, "w")));
+  encode_weights(layout, weights, 4, 512, bytes, "w");
+  decode_weights(layout, bytes, 4, 512, back, "w");
   double error = 0, square = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
-    EXPECT_NEAR(back[i], weights[i], 0.05 / 32) << i;
+    EXPECT_NEAR(back[i], weights[i], largest_error) << i;
     error += std::pow(static_cast<double>(back[i] - weights[i]), 2);
     square += std::pow(static_cast<double>(weights[i]), 2);
   }
-  EXPECT_LT(std::sqrt(error / square), 0.02);
+  return std::sqrt(error / square);
+}
+
+// Each weight is within half a step of the scale that its group's largest weight asks for, with room for the scale's
+// own rounding; over many the error is far less.
+TEST(Layouts, FewBitsKeepWeightsClose) {
+  EXPECT_LT(relative_error(kQ6_K, 0.05 / 32), 0.02);   // 6 bits: |w - w'| <= largest / 32
+  EXPECT_LT(relative_error(kQ4_0, 0.05 / 8), 0.1);     // steps of largest / 8, one side cut off
+  EXPECT_LT(relative_error(kQ4_K, 0.05 / 11), 0.075);  // 15 steps of a range, no side cut off
+}
+
+// Weights that a block holds exactly, with a scale and a minimum of its own in every group.
+TEST(Layouts, FourBitsWithAMinimumFitALine) {
+  std::vector<float> weights(256), back(256);
+  for (size_t i = 0; i < 256; ++i) {
+    const int group = static_cast<int>(i / 32), q = static_cast<int>(i % 16);
+    weights[i] = static_cast<float>(4 * (group + 56) * q) - static_cast<float>(3 * (63 - group));
+  }
+  Bytes bytes(144);
+  encode_weights(kQ4_K, weights, 1, 256, bytes, "w");
+  decode_weights(kQ4_K, bytes, 1, 256, back, "w");
+  EXPECT_EQ(back, weights);  // d = 4, m = 3: nothing is lost
 }
 
 TEST(Layouts, OneScaleForAllBlocksWhenTheyAgree) {
