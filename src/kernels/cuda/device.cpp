@@ -9,6 +9,14 @@ void call_failed(cudaError_t error, const char* call, const char* file, int line
   failure("CUDA: {} ({}, {}:{})", cudaGetErrorString(error), call, file, line);
 }
 
+void columns_refused(const char* what, long columns, long most) {
+  bad_input("{} has {} columns; the kernels for NVIDIA devices take up to {}", what, columns, most);
+}
+
+void scratch_too_small(const char* what, long bytes, long needed) {
+  failure("{}: {} bytes of scratch memory, {} are needed", what, bytes, needed);
+}
+
 bool built() { return true; }
 
 std::vector<DeviceInfo> devices() {
@@ -51,15 +59,19 @@ void use_device(int index) {
   bad_input("cuda:{}: there is no such device; there are {}", index, names);
 }
 
+int64_t free_memory() {
+  size_t left = 0, all = 0;
+  TRIT_CUDA(cudaMemGetInfo(&left, &all));
+  return static_cast<int64_t>(left);
+}
+
 DeviceMemory::DeviceMemory(int64_t bytes) : bytes_(bytes) {
   void* p = nullptr;
   const cudaError_t error = cudaMalloc(&p, static_cast<size_t>(bytes > 0 ? bytes : 1));
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    size_t left = 0, all = 0;
-    cudaMemGetInfo(&left, &all);
     failure("the device has {:.2f} GB of memory free, {:.2f} GB are needed",
-            1e-9 * static_cast<double>(left), 1e-9 * static_cast<double>(bytes));
+            1e-9 * static_cast<double>(free_memory()), 1e-9 * static_cast<double>(bytes));
   }
   TRIT_CUDA(error);
   data_.reset(static_cast<std::byte*>(p));
@@ -78,7 +90,8 @@ Stream::Stream() {
   TRIT_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   handle_.reset(stream);
 }
-void Stream::wait() const { TRIT_CUDA(cudaStreamSynchronize(handle())); }
+void Stream::wait() const { cuda::wait(handle()); }
+void wait(StreamHandle stream) { TRIT_CUDA(cudaStreamSynchronize(stream)); }
 void Stream::Free::operator()(StreamHandle handle) const { cudaStreamDestroy(handle); }
 
 void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream) {

@@ -31,6 +31,7 @@ bool built();                       // with CUDA
 std::vector<DeviceInfo> devices();  // that this build has code for
 // Makes it the calling thread's device. Throws Error naming what there is when there is no such device.
 void use_device(int index);
+int64_t free_memory();  // of it, in bytes
 
 // Memory of the current device; freed at the end.
 class DeviceMemory {
@@ -83,6 +84,8 @@ class Stream {
   std::unique_ptr<CUstream_st, Free> handle_;
 };
 
+// Waits for all that is queued on a stream.
+void wait(StreamHandle stream);
 void copy_to_device(void* to, const void* from, int64_t bytes, StreamHandle stream);
 void copy_to_host(void* to, const void* from, int64_t bytes, StreamHandle stream);
 void copy_on_device(void* to, const void* from, int64_t bytes, StreamHandle stream);

@@ -12,18 +12,20 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/dtype.h"
 #include "kernels/cuda/device.h"
 #include "kernels/kv.h"
 
 namespace trit::cuda {
 
-// Scratch memory that calls on one stream share, and a flag that rows with NaN or infinities raise.
+// Scratch memory that calls on one stream share, a flag that rows with NaN or infinities raise, and counters that
+// are zero whenever no call runs.
 struct Scratch {
   std::byte* memory = nullptr;
   int64_t bytes = 0;
   int32_t* not_finite = nullptr;
+  uint32_t* counters = nullptr;  // kCounters
 };
+inline constexpr int64_t kCounters = 1 << 16;
 
 // ---- Rows ready for ternary layers (linear_rows.cu) ----
 
@@ -80,28 +82,58 @@ void ternary_linear_small(StreamHandle stream, const TernaryLayer& layer, const 
 void ternary_linear_large(StreamHandle stream, const TernaryLayer& layer, const QuantizedRows& x,
                           int64_t T, Epilogue epilogue, float* y, int64_t y_stride,
                           const Scratch& scratch);
+// quantize_rows and ternary_linear_small in one launch where that is quicker, with their bits.
+void ternary_linear_fused(StreamHandle stream, const TernaryLayer& layer, const float* x,
+                          int64_t x_stride, int64_t T, const Norm& outer, const Norm& inner,
+                          Epilogue epilogue, float* y, int64_t y_stride, const Scratch& scratch);
+// Bytes of Scratch that it takes for T rows of K inputs.
+int64_t ternary_fused_scratch_bytes(int64_t T, int64_t K);
 
-// ---- Float layers: the baseline's and the head (dense.cu) ----
+// y [T, n] = act(gate) up, rows of all three stride apart; epilogue kSiluMul or kRelu2Mul says which. For layers whose
+// products cannot do it themselves.
+void gate_rows(StreamHandle stream, const float* gate, const float* up, int64_t T, int64_t n,
+               int64_t stride, Epilogue epilogue, float* y);
+// y [T, n] = rows of x, rows of both stride apart: row t is row rows[t] of x.
+void gather_rows(StreamHandle stream, const float* x, const int32_t* rows, int64_t T, int64_t n,
+                 int64_t stride, float* y);
+
+// ---- Float layers: the baseline's and the head (dense_small.cu up to 8 rows, dense_large.cu) ----
+
+// How weights are stored: floats, or ggml's blocks as their files have them (quant/layouts.h).
+enum class DenseForm : uint8_t { kF32, kF16, kBF16, kQ8_0, kQ6_K, kQ4_0, kQ4_K };
 
 struct DenseLayer {
-  const void* weights = nullptr;  // [N, K] row-major
-  DType type = DType::kF16;       // float32, float16 or bfloat16
-  int64_t rows = 0, columns = 0;
+  const void* weights = nullptr;  // [N, K], row after row without gaps, 16-byte aligned
+  DenseForm form = DenseForm::kF16;
+  int64_t rows = 0, columns = 0;  // blocks: K is a multiple of the block
 };
-// y [T, N] (+)= x W^T, x [T, K] float32 rows x_stride apart. float32 weights: products and sums in float32. Half
-// weights: x is rounded to the weights' type, products exact, sums in float32. Epilogues as above (gate and up
-// alternate by 16 rows too).
+int64_t dense_row_bytes(DenseForm form, int64_t K);
+
+// y [T, N] (+)= x W^T, x [T, K] float32 rows x_stride apart. Half weights: x is rounded to the weights' type, products
+// exact, sums in float32. float32 weights and blocks (as decoded to float32): products and sums in float32.
+// Epilogues as above (gate and up alternate by 16 rows too). The bits of a row do not depend on T while T <= kSmallRows;
+// of blocks never.
 void dense_linear(StreamHandle stream, const DenseLayer& layer, const float* x, int64_t x_stride,
                   int64_t T, Epilogue epilogue, float* y, int64_t y_stride, const Scratch& scratch);
+// The same of norm(x), as rmsnorm_rows gives it, without writing that.
+void dense_linear_fused(StreamHandle stream, const Norm& norm, const DenseLayer& layer,
+                        const float* x, int64_t x_stride, int64_t T, Epilogue epilogue, float* y,
+                        int64_t y_stride, const Scratch& scratch);
+// Bytes of Scratch that both take for T rows; 0 up to kSmallRows.
+int64_t dense_scratch_bytes(const DenseLayer& layer, int64_t T, Epilogue epilogue);
 
-// x [T, C] = rows `tokens` of the table [V, C] of that type.
-void embed(StreamHandle stream, const DenseLayer& table, const int32_t* tokens, int64_t T,
-           float* x);
+// x [T, C], rows x_stride apart, = rows `tokens` of the table [V, C] in any form.
+void embed(StreamHandle stream, const DenseLayer& table, const int32_t* tokens, int64_t T, float* x,
+           int64_t x_stride);
 
 // The k <= 64 largest of each row of logits [T, V], the largest first, of tied ones the smaller token first: tokens
-// and values [T, k].
+// and values [T, k]. k <= V < 2^31.
 void top_logits(StreamHandle stream, const float* logits, int64_t T, int64_t V, int64_t k,
                 int32_t* tokens, float* values, const Scratch& scratch);
+int64_t top_logits_scratch_bytes(int64_t T, int64_t V, int64_t k);
+
+// Reads all `bytes` (a multiple of 16), to measure the memory; `out` is a word of no meaning. (read.cu)
+void read_all(StreamHandle stream, const void* from, int64_t bytes, uint32_t* out);
 
 // ---- Attention over paged keys and values (attention.cu, kv.cu) ----
 
@@ -121,13 +153,21 @@ struct HeadShape {
 
 // Where rows stand: row t is position positions[t] of sequence sequences[t], whose pages are
 // tables[sequence * table_stride + i]. longest (host): no position is as large as it.
+//
+// Rows of a prompt stand together: tile i is the rows tiles[2 i] to tiles[2 i] + tiles[2 i + 1] - 1, at most kPromptRows,
+// of one sequence, at neighbouring positions. The rows in no tile are singles[0] to singles[single_count - 1].
+// Without tiles every row is single (and singles is null).
 struct RowSlots {
   const int32_t* sequences = nullptr;
   const int32_t* positions = nullptr;
   const int32_t* tables = nullptr;
   int64_t table_stride = 0;
   int64_t longest = 0;
+  const int32_t* tiles = nullptr;
+  const int32_t* singles = nullptr;
+  int64_t tile_count = 0, single_count = 0;  // host
 };
+inline constexpr int64_t kPromptRows = 128;
 
 // qkv [T, (H + 2 G) D] float32, rows stride apart, q before k before v at the given columns. Norms q and k over each
 // head where there are norms, turns them (cosine and sine [positions, D / 2]), writes q back in place and k and v
@@ -141,8 +181,13 @@ void rotate_and_store(StreamHandle stream, const HeadShape& shape, float* qkv, i
                       const KvLayer& cache);
 
 // out [T, H D] (rows out_stride apart) = softmax(q.k / sqrt(D)) v over positions 0..positions[t] of the row's sequence,
-// all of them in the cache. Rows of a sequence
-// stand together, in order. A row's result depends on its query and those positions alone.
+// all of them in the cache. D <= 256; q starts at 8 bytes, q_stride is even. What slots points to is copied there before,
+// not written by the kernel just ahead on the stream: it is read before that ends.
+//
+// A row's result depends on its query, its position, the keys and values up to it, and on whether it is in a tile, and on
+// nothing else, bit for bit: single rows cut their positions by their number alone and put the parts together in
+// order; tiles go page by page. The two ways round differently. float16 and integer types, D <= 128: queries,
+// keys, values and weights are rounded to float16, products exact, sums in float32. Others: float32 throughout.
 void attention(StreamHandle stream, const HeadShape& shape, const float* q, int64_t q_stride,
                int64_t T, const RowSlots& slots, const KvLayer& cache, float* out,
                int64_t out_stride, const Scratch& scratch);
