@@ -51,7 +51,10 @@ std::vector<ModelTest> plan(const ModelBenchOptions& options) {
 class Bencher {
  public:
   Bencher(const Model& model, const ModelBenchOptions& options, ModelReport& report)
-      : model_(model), options_(options), report_(report) {}
+      : model_(model), options_(options), report_(report), place_(options.device) {
+    report.on_device = !place_.is_cpu();
+    report.runs_on = place_.kernels();
+  }
 
   void run() {
     const std::vector<ModelTest> tests = plan(options_);
@@ -66,12 +69,17 @@ class Bencher {
       const Threads threads(test.threads);
       prepare(test);
       report_.results.push_back(measure(test));
-      if (test.sequences == 1) report_.peak_memory = static_cast<int64_t>(peak_memory());
+      if (test.sequences == 1) note_memory();
     }
-    if (report_.peak_memory == 0) report_.peak_memory = static_cast<int64_t>(peak_memory());
+    if (report_.peak_memory == 0) note_memory();
   }
 
  private:
+  void note_memory() {
+    report_.peak_memory = static_cast<int64_t>(peak_memory());
+    report_.device_memory = place_.used_memory();
+  }
+
   static int64_t positions(const ModelTest& t) { return t.depth + t.prompt + t.generate; }
 
   std::string hindrance(const ModelTest& test) const {
@@ -81,7 +89,8 @@ class Bencher {
     const int64_t needed =
         ModelRunner::memory_bytes(config, options_.kv_type, test.sequences, positions(test));
     if (runner_ == nullptr || sequences_ < test.sequences) {
-      if (const int64_t there = available_memory(); needed > there / 10 * 9)
+      const int64_t there = place_.is_cpu() ? available_memory() : place_.free_memory();
+      if (needed > there / 10 * 9)
         return fmt::format("it needs {}, {} are free", binary_bytes(needed), binary_bytes(there));
     }
     return "";
@@ -96,8 +105,8 @@ class Bencher {
           room = std::max(room, positions(other));
       }
       runner_.reset();
-      runner_ = std::make_unique<ModelRunner>(model_.weights(), options_.kv_type, test.sequences,
-                                              std::max(room, positions(test)));
+      runner_ = std::make_unique<ModelRunner>(model_.weights(), place_, options_.kv_type,
+                                              test.sequences, std::max(room, positions(test)));
       sequences_ = test.sequences;
       room_ = std::max(room, positions(test));
       filled_ = 0;
@@ -164,6 +173,7 @@ class Bencher {
   const Model& model_;
   const ModelBenchOptions& options_;
   ModelReport& report_;
+  Place place_;
   std::unique_ptr<ModelRunner> runner_;
   int64_t sequences_ = 0, room_ = 0, filled_ = 0;
 };
@@ -201,10 +211,13 @@ std::vector<OrderedJson> rows_of(const ModelReport& report, const Machine& machi
     const ModelTest& t = r.test;
     const double peak = floats ? machine.peak(Measure::kFloat32, t.threads, isa)
                                : machine.peak(Measure::kInt8, t.threads, isa);
+    const double read =
+        report.on_device ? report.device_read_rate / 1e9 : machine.read_limit("DRAM", t.threads);
     rows.push_back({{"model", report.model},
                     {"model_size", report.stored_bytes},
                     {"model_n_params", report.config.parameters()},
-                    {"isa", kernels::to_string(isa)},
+                    {"isa", report.on_device ? "cuda" : kernels::to_string(isa)},
+                    {"device", report.on_device ? OrderedJson(report.runs_on) : nullptr},
                     {"n_threads", t.threads},
                     {"n_prompt", t.prompt},
                     {"n_gen", t.generate},
@@ -218,9 +231,9 @@ std::vector<OrderedJson> rows_of(const ModelReport& report, const Machine& machi
                     {"ms_per_token", r.ms_per_token},
                     {"bytes_per_token", r.bytes_per_token},
                     {"gb_per_s", r.gb_per_s},
-                    {"read_share", share(r.gb_per_s, machine.read_limit("DRAM", t.threads))},
+                    {"read_share", share(r.gb_per_s, read)},
                     {"gmac_per_s", r.gmac_per_s},
-                    {"peak_share", share(r.gmac_per_s, peak)},
+                    {"peak_share", share(r.gmac_per_s, report.on_device ? 0 : peak)},
                     {"samples_s", r.seconds}});
   }
   return rows;
@@ -232,18 +245,20 @@ OrderedJson to_json(const ModelReport& report, const Machine& machine) {
     not_measured.push_back({{"test", row.name}, {"why", row.why}});
   const bool prompted = report.first_prompt > 0;
   const auto limits = machine.rates.empty() ? OrderedJson(nullptr) : to_json(machine);
-  return {{"model",
-           {{"name", report.model},
-            {"parameters", report.config.parameters()},
-            {"stored_bytes", report.stored_bytes},
-            {"cache_bytes_per_position", report.cache_bytes_per_position},
-            {"load_seconds", report.load_seconds},
-            {"first_prompt_tokens", prompted ? OrderedJson(report.first_prompt) : nullptr},
-            {"first_token_seconds", prompted ? OrderedJson(report.first_token_seconds) : nullptr},
-            {"peak_memory_bytes", report.peak_memory}}},
-          {"results", rows_of(report, machine)},
-          {"not_measured", not_measured},
-          {"limits", limits}};
+  return {
+      {"model",
+       {{"name", report.model},
+        {"parameters", report.config.parameters()},
+        {"stored_bytes", report.stored_bytes},
+        {"cache_bytes_per_position", report.cache_bytes_per_position},
+        {"load_seconds", report.load_seconds},
+        {"first_prompt_tokens", prompted ? OrderedJson(report.first_prompt) : nullptr},
+        {"first_token_seconds", prompted ? OrderedJson(report.first_token_seconds) : nullptr},
+        {"peak_memory_bytes", report.peak_memory},
+        {"device_memory_bytes", report.on_device ? OrderedJson(report.device_memory) : nullptr}}},
+      {"results", rows_of(report, machine)},
+      {"not_measured", not_measured},
+      {"limits", limits}};
 }
 
 }  // namespace trit::bench

@@ -20,6 +20,7 @@ struct ModelBenchOptions {
   std::vector<int64_t> batches = {1};  // sequences that generate side by side
   std::vector<int64_t> threads;        // empty: thread_count()
   KvType kv_type = KvType::kF16;       // of the cache
+  std::string device = "cpu";          // or "cuda:N"
   int64_t repeats = 5;
   std::function<void(int64_t done, int64_t total, const std::string& what)> progress;
 };
@@ -52,6 +53,10 @@ struct ModelReport {
   double first_token_seconds = 0;  // of the first prompt at depth 0, cold
   int64_t first_prompt = 0;        // its tokens; 0: there was none
   int64_t peak_memory = 0;         // of the process, before more than one sequence ran
+  std::string runs_on;             // the device's name, or the instruction set
+  bool on_device = false;
+  int64_t device_memory = 0;    // in use on the device then, in bytes
+  double device_read_rate = 0;  // bytes/s that it can be read at, measured; 0: it was not
   std::vector<ModelResult> results;
   std::vector<NotMeasured> not_measured;  // for want of memory or context
 };

@@ -8,15 +8,15 @@
 
 namespace trit::bench {
 
-ModelRunner::ModelRunner(const Weights& weights, KvType kv_type, int64_t sequences,
+ModelRunner::ModelRunner(const Weights& weights, Place& place, KvType kv_type, int64_t sequences,
                          int64_t positions)
     : weights_(weights),
       sequences_(sequences),
-      backend_(weights,
-               {.kv_type = kv_type,
-                .positions = sequences * kernels::pages_of(positions) * kernels::kPagePositions,
-                .max_rows = std::max(sequences, std::min(kPromptRows, positions))}),
-      pages_(static_cast<size_t>(backend_.pages())) {
+      backend_(place.backend(
+          weights, {.kv_type = kv_type,
+                    .positions = sequences * kernels::pages_of(positions) * kernels::kPagePositions,
+                    .max_rows = std::max(sequences, std::min(kPromptRows, positions))})),
+      pages_(static_cast<size_t>(backend_->pages())) {
   TRIT_CHECK(positions <= weights.config.context);
   std::iota(pages_.begin(), pages_.end(), 0);
   const auto each = static_cast<size_t>(kernels::pages_of(positions));
@@ -33,13 +33,13 @@ int32_t ModelRunner::next_token() {
 void ModelRunner::run(int64_t rows) {
   tokens_.clear();
   for (int64_t i = 0; i < rows; ++i) tokens_.push_back(next_token());
-  backend_.run({tokens_, slots_, tables_});
+  backend_->run({tokens_, slots_, tables_});
 }
 
 void ModelRunner::find_largest() {
   const int64_t k = std::min(kCandidates, weights_.config.vocabulary);
   largest_.resize(rows_.size() * static_cast<size_t>(k));
-  backend_.top(rows_, k, largest_);
+  backend_->top(rows_, k, largest_);
 }
 
 void ModelRunner::prefill(int64_t count) {

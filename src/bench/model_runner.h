@@ -4,14 +4,16 @@
 #include <cstdint>
 #include <vector>
 
-#include "infer/cpu_backend.h"
+#include "infer/place.h"
 
 namespace trit::bench {
 
 class ModelRunner {
  public:
-  // Room for `sequences` sequences of `positions` tokens, at most the model's context. The weights must outlive it.
-  ModelRunner(const Weights& weights, KvType kv_type, int64_t sequences, int64_t positions);
+  // Room for `sequences` sequences of `positions` tokens, at most the model's context. The weights and the place, where
+  // they run, must outlive it.
+  ModelRunner(const Weights& weights, Place& place, KvType kv_type, int64_t sequences,
+              int64_t positions);
 
   // What is computed behind a token: the largest logits, as many as `trit run` samples from unless told otherwise.
   static constexpr int64_t kCandidates = 40;
@@ -38,7 +40,7 @@ class ModelRunner {
   const Weights& weights_;
   int64_t sequences_, position_ = 0;
   uint64_t token_state_ = 1;
-  CpuBackend backend_;
+  std::unique_ptr<Backend> backend_;
   std::vector<int32_t> pages_;     // 0, 1, 2, ...
   std::vector<PageTable> tables_;  // runs of them
   std::vector<int32_t> tokens_;

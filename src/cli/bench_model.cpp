@@ -13,6 +13,7 @@
 #include "bench/number_list.h"
 #include "cli/bench_output.h"
 #include "hub/resolve.h"
+#include "infer/place.h"
 #include "model/synthetic.h"
 
 namespace trit {
@@ -24,19 +25,20 @@ Examples:
   trit bench model model.gguf -p 0 -n 64 -d 0,2048 -t 1,2
   trit bench model --like microsoft/bitnet-b1.58-2B-4T -r 3 -o json
   trit bench model --like 3B -p 0 -n 16 --batch 1-64*2
+  trit bench model --like 3B --device cuda -d 0,512
 
 pp512 reads a prompt of 512 tokens, tg128 generates 128, "@ d4096" behind 4096 that are in the cache, "x 8" in
 eight sequences side by side. Speeds count the tokens of all sequences. Behind each token the 40 largest logits are
-found, which is what sampling with the default filters takes; the full head is not timed. GB/s are the weights and cached keys and
-values that a token must read; "of read" is their share of what DRAM gave in the same run (above 100 % when they
-stay in a cache), "of peak" the share of the linear layers' products in what the kernels' instructions can make.
+found, which is what sampling with the default filters takes; the full head is not timed. GB/s are the weights and cached
+keys and values that a token must read; "of read" is their share of what DRAM (of a device: its memory) gave in the same run
+(above 100 % when they stay in a cache), "of peak" the share of the linear layers' products in what the kernels' instructions can make.
 )";
 
 struct Options {
   std::string model, like;
   std::string family = "bitnet";
   std::string prompts = "512", generate = "128", depths = "0", batches = "1", threads;
-  std::string kv_type = "f16";
+  std::string kv_type = "f16", device = "cpu";
   int64_t repeats = 5;
   bool no_limits = false;
   BenchOutput output;
@@ -54,6 +56,7 @@ bench::ModelBenchOptions parsed(const Options& options) {
     bench.threads = bench::parse_numbers(options.threads, "-t", 1, 1024);
   bench.kv_type = kv_type_from(options.kv_type);
   bench.repeats = options.repeats;
+  bench.device = options.device;
   if (options.model.empty() == options.like.empty())
     bad_input("model or --like: one of them must be given");
   return bench;
@@ -73,9 +76,10 @@ Model model_like(const Options& options) {
 }
 
 Model loaded(const Options& options) {
-  if (options.like.empty()) return Model::open_to_run(resolve_model(options.model));
+  const Place place(options.device);
+  if (options.like.empty()) return place.open(resolve_model(options.model));
   Model model = model_like(options);
-  model.arrange();
+  place.arrange(model);
   return model;
 }
 
@@ -112,7 +116,14 @@ std::string table(const bench::ModelReport& report, const bench::Machine& machin
                         report.first_token_seconds, report.first_prompt);
   }
   text += fmt::format("peak memory {}, {}\n", human_bytes(static_cast<double>(report.peak_memory)),
-                      kernels::to_string(kernels::active_isa()));
+                      report.runs_on);
+  if (report.on_device) {
+    text += fmt::format("{} in use on the device",
+                        human_bytes(static_cast<double>(report.device_memory)));
+    if (report.device_read_rate > 0)
+      text += fmt::format(", which can be read at {:.0f} GB/s", report.device_read_rate / 1e9);
+    text += "\n";
+  }
   if (!machine.rates.empty()) text += bench::describe(machine) + "\n";
   return text;
 }
@@ -133,7 +144,9 @@ void run(const Options& options) {
   report.load_seconds = load_seconds;
   // Afterwards, so that its working sets are not counted in the peak memory.
   bench::Machine machine;
-  if (!options.no_limits) {
+  if (!options.no_limits && report.on_device) {
+    report.device_read_rate = cuda_read_rate(Place(options.device).device());
+  } else if (!options.no_limits) {
     bench::MachineOptions limits;
     limits.limits_only = true;
     for (const bench::ModelResult& r : report.results) limits.threads.push_back(r.test.threads);
@@ -172,6 +185,8 @@ void add_bench_model(CLI::App& group) {
   command
       ->add_option("--kv-type", options->kv_type,
                    "how keys and values are cached: f16, f32, int8 or int4")
+      ->capture_default_str();
+  command->add_option("--device", options->device, "what runs the model: cpu, cuda or cuda:N")
       ->capture_default_str();
   command->add_option("-r,--repetitions", options->repeats, "repetitions of a test")
       ->capture_default_str()

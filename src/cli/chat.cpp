@@ -237,10 +237,11 @@ void run(const Options& options) {
   const Path path = resolve_model(options.model);
   const ChatTemplate chat_template = template_for(options, path);
   const Ranks ranks = ranks_of(options.engine);
-  const Model model = Model::open_to_run(path, ranks);
-  if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks);
+  Place place(options.engine.device);
+  const Model model = place.open(path, ranks);
+  if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks, place);
   const int64_t most = model.config().context, wanted = options.engine.context;
-  LocalEngine local(model.weights(), options.engine, ranks,
+  LocalEngine local(model.weights(), options.engine, ranks, place,
                     wanted > 0 ? std::min(wanted, most) : most);
   Conversation conversation(local.engine(), tokenizer_of(model, path), chat_template, variables);
   conversation.set_system(options.system);

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "base/error.h"
-#include "infer/cpu_backend.h"
 #include "infer/engine.h"
+#include "infer/place.h"
 #include "infer/rank_backend.h"
 
 namespace trit {
@@ -15,6 +15,7 @@ struct EngineFlags {
   int64_t context = 0;
   std::string kv_type = "f16";
   int64_t batch = 512;
+  std::string device = "cpu";
   int pipeline = 1;
 };
 
@@ -26,6 +27,7 @@ void visit_options(EngineFlags& flags, const std::string& context_help, Visitor&
     "how keys and values are cached: f16, f32 (slow, to the last bit), int8 or int4");
   v("batch,-b,--batch-size", flags.batch,
     "rows of a step: prompts run in pieces of so many tokens");
+  v("device", flags.device, "what runs the model: cpu, cuda or cuda:N");
   v("pipeline", flags.pipeline,
     "under mpirun: stages that the layers are divided among; the ranks of a stage divide its "
     "matrices");
@@ -51,13 +53,14 @@ inline bool leads(const Ranks& ranks) { return ranks.job() == nullptr || ranks.j
 // memory is taken as they grow. The weights are this rank's part of the model.
 class LocalEngine {
  public:
-  LocalEngine(const Weights& weights, const EngineFlags& flags, const Ranks& ranks, int64_t context,
-              int64_t sequences = 1)
-      : ranks_(ranks), sizes_(agreed(ranks, flags, context, sequences)) {
-    backend_.emplace(weights, CpuBackendOptions{.kv_type = kv_type_from(flags.kv_type),
-                                                .positions = sizes_.positions,
-                                                .max_rows = sizes_.max_rows,
-                                                .ranks = &ranks});
+  LocalEngine(const Weights& weights, const EngineFlags& flags, const Ranks& ranks, Place& place,
+              int64_t context, int64_t sequences = 1)
+      : ranks_(ranks),
+        sizes_(agreed(ranks, flags, context, sequences)),
+        backend_(place.backend(weights, {.kv_type = kv_type_from(flags.kv_type),
+                                         .positions = sizes_.positions,
+                                         .max_rows = sizes_.max_rows,
+                                         .ranks = &ranks})) {
     if (ranks.job() == nullptr) {
       engine_.emplace(*backend_, options());
     } else if (leads(ranks)) {
@@ -86,13 +89,14 @@ class LocalEngine {
 
   const Ranks& ranks_;
   Sizes sizes_;
-  std::optional<CpuBackend> backend_;
+  std::unique_ptr<Backend> backend_;
   std::optional<RankBackend> together_;
   std::optional<Engine> engine_;
 };
 
-inline void follow_rank_0(const Weights& weights, const EngineFlags& flags, const Ranks& ranks) {
-  LocalEngine(weights, flags, ranks, 1).follow();
+inline void follow_rank_0(const Weights& weights, const EngineFlags& flags, const Ranks& ranks,
+                          Place& place) {
+  LocalEngine(weights, flags, ranks, place, 1).follow();
 }
 
 }  // namespace trit

@@ -28,6 +28,7 @@ Examples:
   trit run microsoft/bitnet-b1.58-2B-4T "The sky is"
   trit run model.gguf "The king said" -n 100 --temperature 0
   trit run model.gguf --samples 4 "Once upon a time"
+  trit run model.gguf --device cuda "Once upon a time"
   trit run run/checkpoint --stop "The end" --seed 7 "A dragon"
   echo "Dear diary" | trit run model.gguf --json
   mpirun -n 4 trit run model.gguf --pipeline 2 "Far away"
@@ -60,6 +61,7 @@ struct Figures {
   GenerateReport report;   // of all texts together
   double bytes_per_token;  // weights and, at the middle of the generation, cached keys and values
   std::string_view kv_type;
+  const Place& place;
   double prompt_speed() const { return rate(report.prompt_tokens, report.prompt_seconds); }
   double generate_speed() const { return rate(report.generated_tokens, report.generate_seconds); }
   double bandwidth() const { return generate_speed() * bytes_per_token; }
@@ -70,16 +72,27 @@ struct Figures {
   }
 };
 
+std::string memory_words(const Place& place) {
+  const std::string here = human_bytes(static_cast<double>(peak_memory())) + " at most";
+  if (place.is_cpu()) return here;
+  return fmt::format("{} in use on the device, {} here",
+                     human_bytes(static_cast<double>(place.used_memory())), here);
+}
+
+std::string runs_on(const Place& place) {
+  if (!place.is_cpu()) return place.kernels();
+  return fmt::format("{} on {} thread{}", place.kernels(), thread_count(),
+                     thread_count() == 1 ? "" : "s");
+}
+
 void print_figures(const Figures& f) {
   fmt::print(stderr,
              "\nprompt     {:>6} tokens  {:>8.1f} tok/s\n"
              "generated  {:>6} tokens  {:>8.1f} tok/s  {:.2f} GB/s ({} a token), stopped by {}\n"
-             "memory     {} at most, {} cache, {} on {} thread{}\n",
+             "memory     {}, {} cache, {}\n",
              f.report.prompt_tokens, f.prompt_speed(), f.report.generated_tokens,
              f.generate_speed(), f.bandwidth() / 1e9, human_bytes(f.bytes_per_token),
-             to_string(f.report.reason), human_bytes(static_cast<double>(peak_memory())), f.kv_type,
-             kernels::to_string(kernels::active_isa()), thread_count(),
-             thread_count() == 1 ? "" : "s");
+             to_string(f.report.reason), memory_words(f.place), f.kv_type, runs_on(f.place));
 }
 
 void print_json(const Figures& f, const std::string& prompt,
@@ -101,6 +114,9 @@ void print_json(const Figures& f, const std::string& prompt,
                {"kv_type", f.kv_type},
                {"isa", kernels::to_string(kernels::active_isa())},
                {"threads", thread_count()}});
+  if (!f.place.is_cpu()) {
+    json.update({{"device", f.place.kernels()}, {"device_memory_bytes", f.place.used_memory()}});
+  }
   fmt::print("{}\n", json.dump(2));
 }
 
@@ -191,8 +207,9 @@ void run(const Options& options) {
   if (options.check && !check_tensors(path))
     bad_input("--check: {} has no checksum", options.model);
   const Ranks ranks = ranks_of(options.engine);
-  const Model model = Model::open_to_run(path, ranks);
-  if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks);
+  Place place(options.engine.device);
+  const Model model = place.open(path, ranks);
+  if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks, place);
   const Tokenizer tokenizer = tokenizer_of(model, path);
   const std::string prompt = prompt_of(options);
   std::vector<int32_t> tokens;
@@ -205,7 +222,7 @@ void run(const Options& options) {
   const int64_t wanted = std::ssize(tokens) + options.generate.max_tokens;
   const int64_t context = std::min(options.engine.context > 0 ? options.engine.context : wanted,
                                    model.config().context);
-  LocalEngine local(model.weights(), options.engine, ranks, context, options.samples);
+  LocalEngine local(model.weights(), options.engine, ranks, place, context, options.samples);
   catch_interrupts();
   Printer printer(options, prompt);
   const std::vector<GenerateReport> reports =
@@ -214,7 +231,7 @@ void run(const Options& options) {
   const KvType kv_type = kv_type_from(options.engine.kv_type);
   const Figures figures{together(reports),
                         bytes_per_token(model, kv_type, std::ssize(tokens), reports),
-                        options.engine.kv_type};
+                        options.engine.kv_type, place};
   if (options.json) return print_json(figures, prompt, printer.texts());
   printer.finish();
   if (!options.quiet) print_figures(figures);

@@ -1,0 +1,317 @@
+#include "infer/cuda/backend.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "base/error.h"
+#include "model/cuda/forward.h"
+
+namespace trit {
+namespace {
+
+using cuda::DeviceMemory;
+using cuda::Graph;
+using cuda::PinnedMemory;
+using cuda::RowSlots;
+
+// Rows that a graph is recorded for, at most; more run kernel by kernel.
+constexpr int64_t kGraphRows = 64;
+constexpr int64_t kTopMost = 64;  // of cuda::top_logits
+
+cuda::DeviceKvCache cache_view(const Config& c, KvType type, std::byte* memory) {
+  const int64_t head = cuda::kv_head_bytes(type, c.head_dim), layer = c.kv_heads * head;
+  cuda::DeviceKvCache cache;
+  for (int64_t l = 0; l < c.layers; ++l)
+    cache.layers.push_back({type, memory + l * layer, c.layers * layer, head});
+  return cache;
+}
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(CudaWeights weights, const CudaBackendOptions& options)
+      : weights_here_(std::move(weights)),
+        page_bytes_(config().layers * config().kv_heads *
+                    cuda::kv_head_bytes(options.kv_type, config().head_dim)),
+        pages_(kernels::pages_of(options.positions > 0 ? options.positions : config().context)),
+        cache_(pages_ * page_bytes_),
+        state_(weights_, cache_view(config(), options.kv_type, cache_.data()), options.max_rows,
+               config().context),
+        logits_(head_rows() * config().vocabulary * static_cast<int64_t>(sizeof(float))),
+        gathered_(head_rows() * weights_.hidden_width * static_cast<int64_t>(sizeof(float))),
+        top_(head_rows() * kTopMost * static_cast<int64_t>(sizeof(TokenLogit))),
+        top_host_(head_rows() * kTopMost * static_cast<int64_t>(sizeof(TokenLogit))),
+        failed_host_(4) {}
+
+  const Config& config() const override { return weights_.config; }
+  int64_t pages() const override { return pages_; }
+  int64_t page_positions() const override { return kernels::kPagePositions; }
+  int64_t page_bytes() const override { return page_bytes_; }
+  int64_t max_rows() const override { return state_.max_rows(); }
+
+  void run(const Batch& batch) override {
+    const auto rows = std::ssize(batch.tokens);
+    const Control control = send(batch);
+    have_logits_ = rows <= kGraphRows;
+    step_rows_ = rows;
+    top_rows_ = 0;
+    if (have_logits_) {
+      graph_for(rows, control).launch(stream_.handle());
+    } else {
+      queue_pass(rows, control);
+    }
+    stream_.wait();
+    if (*failed_host_.as<int32_t>() == 0) return;
+    cuda::fill(state_.scratch.not_finite, 0, 4, stream_.handle());
+    stream_.wait();
+    failure("activations are not finite");
+  }
+
+  void logits(std::span<const int64_t> rows, Matrix out) override {
+    for (size_t first = 0; first < rows.size(); first += static_cast<size_t>(head_rows())) {
+      const auto part =
+          rows.subspan(first, std::min(rows.size() - first, static_cast<size_t>(head_rows())));
+      const float* from = logits_of(part);
+      cuda::copy_to_host(
+          out.row(static_cast<int64_t>(first)), from,
+          std::ssize(part) * config().vocabulary * static_cast<int64_t>(sizeof(float)),
+          stream_.handle());
+      stream_.wait();
+    }
+  }
+
+  void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) override {
+    if (k > kTopMost) return Backend::top(rows, k, out);
+    const auto most = static_cast<size_t>(head_rows());
+    for (size_t first = 0; first < rows.size(); first += most) {
+      const auto part = rows.subspan(first, std::min(rows.size() - first, most));
+      find_top(part, k,
+               out.subspan(first * static_cast<size_t>(k), part.size() * static_cast<size_t>(k)));
+    }
+  }
+
+  void copy_page(PageId from, PageId to) override {
+    cuda::copy_on_device(cache_.data() + to * page_bytes_, cache_.data() + from * page_bytes_,
+                         page_bytes_, stream_.handle());
+  }
+
+ private:
+  // What changes from step to step, in the order in which it lies in one piece of memory.
+  struct Control {
+    int64_t longest = 0, stride = 0;  // a bound on positions, and pages of a table
+    int64_t tokens = 0, sequences = 0, positions = 0, tables = 0, tiles = 0, singles = 0, words = 0;
+    int64_t tile_count = 0, single_count = 0;
+  };
+
+  int64_t head_rows() const { return std::min(kGraphRows, state_.max_rows()); }
+
+  Control send(const Batch& batch) {
+    const auto rows = std::ssize(batch.tokens);
+    TRIT_CHECK(rows > 0 && rows <= max_rows());
+    int64_t longest = 0;
+    for (const TokenSlot& slot : batch.slots)
+      longest = std::max<int64_t>(longest, slot.position + 1);
+    for (const int32_t token : batch.tokens) {
+      if (token < 0 || token >= config().vocabulary)
+        bad_input("token {} is outside the vocabulary of {}", token, config().vocabulary);
+    }
+    Control control;
+    control.longest =
+        static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(longest, 256))));
+    control.stride = kernels::pages_of(control.longest);
+    control.sequences = rows;
+    control.positions = 2 * rows;
+    control.tables = 3 * rows;
+    control.tiles = control.tables + std::ssize(batch.tables) * control.stride;
+    // A graph of so many rows may be replayed with as many sequences.
+    const int64_t room = 6 * rows + std::max(rows, std::ssize(batch.tables)) * control.stride;
+    if (state_.reach(control.longest, stream_.handle())) graphs_.clear();
+    if (room * 4 > control_.bytes()) {
+      graphs_.clear();
+      control_ = DeviceMemory(2 * room * 4);
+      control_host_ = PinnedMemory(2 * room * 4);
+    }
+    auto* words = control_host_.as<int32_t>();
+    std::copy(batch.tokens.begin(), batch.tokens.end(), words);
+    for (int64_t n = 0; n < rows; ++n) {
+      words[control.sequences + n] = batch.slots[static_cast<size_t>(n)].sequence;
+      words[control.positions + n] = batch.slots[static_cast<size_t>(n)].position;
+    }
+    for (int64_t s = 0; s < std::ssize(batch.tables); ++s) {
+      const PageTable& table = batch.tables[static_cast<size_t>(s)];
+      const auto count = std::min(std::ssize(table), control.stride);
+      std::copy_n(table.begin(), count, words + control.tables + s * control.stride);
+    }
+    control.words = control.tiles;
+    if (rows > kGraphRows) find_tiles(batch, words, control);
+    cuda::copy_to_device(control_.data(), words, control.words * 4, stream_.handle());
+    return control;
+  }
+
+  // Runs of rows of a sequence, cut into tiles for attention; what is shorter is single rows.
+  static void find_tiles(const Batch& batch, int32_t* words, Control& control) {
+    constexpr int64_t kShortest = 16;
+    std::vector<int32_t> singles;
+    int32_t* tiles = words + control.tiles;
+    const auto rows = std::ssize(batch.slots);
+    for (int64_t first = 0, end = 0; first < rows; first = end) {
+      const auto same = [&](int64_t n) {
+        return batch.slots[static_cast<size_t>(n)].sequence ==
+                   batch.slots[static_cast<size_t>(first)].sequence &&
+               batch.slots[static_cast<size_t>(n)].position ==
+                   batch.slots[static_cast<size_t>(first)].position + (n - first);
+      };
+      for (end = first + 1; end < rows && end < first + cuda::kPromptRows && same(end);) ++end;
+      if (end - first >= kShortest) {
+        *tiles++ = static_cast<int32_t>(first);
+        *tiles++ = static_cast<int32_t>(end - first);
+        ++control.tile_count;
+      } else {
+        for (int64_t n = first; n < end; ++n) singles.push_back(static_cast<int32_t>(n));
+      }
+    }
+    control.singles = control.tiles + 2 * control.tile_count;
+    control.single_count = std::ssize(singles);
+    std::ranges::copy(singles, tiles);
+    control.words = control.singles + control.single_count;
+  }
+
+  void queue_pass(int64_t rows, const Control& control) {
+    const cuda::StreamHandle stream = stream_.handle();
+    auto* words = control_.as<int32_t>();
+    state_.tokens = words + control.tokens;
+    RowSlots slots{words + control.sequences, words + control.positions, words + control.tables,
+                   control.stride, control.longest};
+    if (control.tile_count > 0) {
+      slots.tiles = words + control.tiles;
+      slots.singles = words + control.singles;
+      slots.tile_count = control.tile_count;
+      slots.single_count = control.single_count;
+    }
+    cuda::forward(stream, weights_, rows, slots, state_);
+    cuda::copy_to_host(failed_host_.data(), state_.scratch.not_finite, 4, stream);
+  }
+
+  // A pass over all that send() laid out, its logits and the largest of each row.
+  const Graph& graph_for(int64_t rows, const Control& control) {
+    Graph& graph = graphs_[{rows, control.longest}];
+    if (!graph) {
+      graph = Graph(stream_.handle(), [&](cuda::StreamHandle stream) {
+        queue_pass(rows, control);
+        cuda::logits(stream, weights_, state_.a, rows, logits_.as<float>(), state_.scratch);
+        queue_top(logits_.as<float>(), rows, 1);
+      });
+    }
+    return graph;
+  }
+
+  void queue_top(const float* logits, int64_t rows, int64_t k) {
+    auto* tokens = top_.as<int32_t>();
+    auto* values = reinterpret_cast<float*>(tokens + rows * k);
+    cuda::top_logits(stream_.handle(), logits, rows, config().vocabulary, k, tokens, values,
+                     state_.scratch);
+    cuda::copy_to_host(top_host_.data(), tokens, 8 * rows * k, stream_.handle());
+  }
+
+  // The logits of these rows, one after the other on the device: those that the step made, or made now.
+  const float* logits_of(std::span<const int64_t> rows) {
+    if (have_logits_) {
+      const bool in_order = std::ranges::adjacent_find(rows, [](int64_t a, int64_t b) {
+                              return b != a + 1;
+                            }) == rows.end();
+      if (in_order) return logits_.as<float>() + rows[0] * config().vocabulary;
+    }
+    have_logits_ = false;
+    const auto count = std::ssize(rows);
+    const int64_t width = weights_.hidden_width;
+    for (int64_t i = 0; i < count; ++i) {
+      cuda::copy_on_device(gathered_.as<float>() + i * width,
+                           state_.a + rows[static_cast<size_t>(i)] * width, 4 * width,
+                           stream_.handle());
+    }
+    cuda::logits(stream_.handle(), weights_, gathered_.as<float>(), count, logits_.as<float>(),
+                 state_.scratch);
+    return logits_.as<float>();
+  }
+
+  void find_top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) {
+    const auto count = std::ssize(rows);
+    const auto read = [&](int64_t from, int64_t of, int64_t to) {
+      const auto* tokens = top_host_.as<int32_t>();
+      const auto* values = reinterpret_cast<const float*>(tokens + of * k);
+      for (int64_t i = 0; i < k; ++i)
+        out[static_cast<size_t>(to * k + i)] = {values[from * k + i], tokens[from * k + i]};
+    };
+    // The step has brought the best of each of its rows along.
+    if (have_logits_ && k == 1 && top_rows_ == 0) {
+      for (int64_t i = 0; i < count; ++i) read(rows[static_cast<size_t>(i)], step_rows_, i);
+      return;
+    }
+    const float* logits = logits_of(rows);
+    queue_top(logits, count, k);
+    stream_.wait();
+    top_rows_ = count;
+    for (int64_t i = 0; i < count; ++i) read(i, count, i);
+  }
+
+  cuda::Stream stream_;
+  CudaWeights weights_here_;
+  const cuda::DeviceWeights& weights_ = *weights_here_;
+  int64_t page_bytes_, pages_;
+  DeviceMemory cache_;
+  cuda::DeviceState state_;
+  DeviceMemory logits_, gathered_, top_;
+  PinnedMemory top_host_, failed_host_;
+  DeviceMemory control_;
+  PinnedMemory control_host_;
+  std::map<std::pair<int64_t, int64_t>, Graph> graphs_;
+  bool have_logits_ = false;  // of all rows of the last step, in logits_
+  int64_t step_rows_ = 0;     // of the last step
+  int64_t top_rows_ = 0;      // that top_host_ has instead of the step's; 0: the step's
+};
+
+}  // namespace
+
+CudaWeights cuda_weights(const Weights& weights, int device) {
+  cuda::use_device(device);
+  const cuda::Stream stream;
+  return std::make_shared<const cuda::DeviceWeights>(weights, stream.handle());
+}
+
+std::unique_ptr<Backend> cuda_backend(CudaWeights weights, const CudaBackendOptions& options) {
+  return std::make_unique<CudaBackend>(std::move(weights), options);
+}
+
+std::unique_ptr<Backend> cuda_backend(const Weights& weights, const CudaBackendOptions& options) {
+  return cuda_backend(cuda_weights(weights, 0), options);
+}
+
+CudaDevice cuda_device(int device) {
+  cuda::use_device(device);
+  for (const cuda::DeviceInfo& info : cuda::devices())
+    if (info.index == device) return {info.name, info.memory, cuda::free_memory()};
+  return {};
+}
+
+// Reads memory far larger than the second cache, all of it each time.
+double cuda_read_rate(int device) {
+  constexpr int kTimes = 12;
+  cuda::use_device(device);
+  const int64_t bytes = std::min<int64_t>(int64_t{2} << 30, cuda::free_memory() / 2) >> 20 << 20;
+  const DeviceMemory memory(bytes), sums(4);
+  const cuda::Stream stream;
+  cuda::fill(memory.data(), 1, bytes, stream.handle());
+  double best = 0;
+  for (int i = 0; i < kTimes; ++i) {
+    cuda::DeviceTimer one;
+    one.start(stream.handle());
+    cuda::read_all(stream.handle(), memory.data(), bytes, sums.as<uint32_t>());
+    one.stop(stream.handle());
+    best = std::max(best, static_cast<double>(bytes) / one.milliseconds() * 1e3);
+  }
+  return best;
+}
+
+}  // namespace trit

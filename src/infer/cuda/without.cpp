@@ -1,0 +1,20 @@
+// Builds without CUDA have no devices.
+
+#include "base/error.h"
+#include "infer/cuda/backend.h"
+
+namespace trit {
+
+namespace {
+[[noreturn]] void refuse() {
+  failure("--device cuda: this trit was built without CUDA (nvcc was not found)");
+}
+}  // namespace
+
+CudaWeights cuda_weights(const Weights&, int) { refuse(); }
+std::unique_ptr<Backend> cuda_backend(CudaWeights, const CudaBackendOptions&) { refuse(); }
+std::unique_ptr<Backend> cuda_backend(const Weights&, const CudaBackendOptions&) { refuse(); }
+CudaDevice cuda_device(int) { refuse(); }
+double cuda_read_rate(int) { refuse(); }
+
+}  // namespace trit

@@ -1,0 +1,52 @@
+#pragma once
+// A model's weights on an NVIDIA device: one copy, packed, that serves a single token and many.
+//
+// Projections that share their input stand one below the other as one product: q, k and v; and gate and up, whose
+// tiles of 16 rows alternate. Where each has a norm gain of its own (NormForm::kInner) their inputs differ, so
+// they stay apart.
+
+#include <vector>
+
+#include "kernels/cuda/kernels.h"
+#include "model/model.h"
+
+namespace trit::cuda {
+
+// A product of the forward pass: ternary or float.
+struct DeviceProduct {
+  TernaryLayer levels;  // when it is ternary
+  DenseLayer dense;     // when it is not
+  Norm inner;           // before the quantisation of its input
+  int64_t first = 0;    // column of its first output in the buffer it writes
+  bool ternary() const { return levels.tiles != nullptr; }
+};
+
+struct DeviceLayer {
+  std::vector<DeviceProduct> qkv;  // one, or three
+  DeviceProduct o;
+  std::vector<DeviceProduct> gate_up;  // one that alternates, or two
+  DeviceProduct down;
+  Norm attn_norm, q_norm, k_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;
+};
+
+class DeviceWeights {
+ public:
+  // Copies the weights (with levels in the canonical packing, as Model::open leaves them) to the current device. Throws
+  // Error for forms that the device's kernels do not have (levels with float inputs), and when there is not
+  // enough memory.
+  DeviceWeights(const Weights& weights, StreamHandle stream);
+
+  Config config;
+  DenseLayer embedding, head;
+  std::vector<DeviceLayer> layers;
+  Norm final_norm;
+  QkvColumns qkv_columns;
+  int64_t qkv_width = 0;                    // columns of the buffer that q, k and v share
+  int64_t hidden_width = 0, ffn_width = 0;  // hidden and ffn, rounded up to 16
+  int64_t bytes() const { return memory_.bytes(); }
+
+ private:
+  DeviceMemory memory_;
+};
+
+}  // namespace trit::cuda

@@ -1,0 +1,196 @@
+#include "model/cuda/forward.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "quant/mma_tiles.h"
+
+namespace trit::cuda {
+namespace {
+
+Epilogue glu_of(Activation activation) {
+  return activation == Activation::kSilu ? Epilogue::kSiluMul : Epilogue::kRelu2Mul;
+}
+
+// Products of one input x [N, columns], rows stride apart.
+struct Input {
+  const float* x;
+  int64_t stride, columns;
+};
+
+class Pass {
+ public:
+  Pass(StreamHandle stream, const DeviceWeights& weights, int64_t rows, DeviceState& state)
+      : stream_(stream), weights_(weights), rows_(rows), state_(state) {}
+
+  // y (+)= product(norm(x)); float products want their input normed into `normed` first.
+  void multiply(const DeviceProduct& product, const Norm& norm, const Input& in, float* normed,
+                Epilogue epilogue, float* y, int64_t y_stride) {
+    if (product.ternary()) {
+      QuantizedRows q = state_.q;
+      q.q_stride = mma_blocks(in.columns) * kMmaInputs;
+      quantize_rows(stream_, in.x, in.stride, rows_, in.columns, norm, product.inner, q,
+                    state_.scratch);
+      ternary_linear(stream_, product.levels, q, rows_, epilogue, y, y_stride, state_.scratch);
+      return;
+    }
+    if (!product.inner.there && norm.there && rows_ <= kSmallRows) {
+      dense_linear_fused(stream_, norm, product.dense, in.x, in.stride, rows_, epilogue, y,
+                         y_stride, state_.scratch);
+      return;
+    }
+    const float* x = in.x;
+    for (const Norm& one : {norm, product.inner}) {
+      if (!one.there) continue;
+      rmsnorm_rows(stream_, x, in.stride, rows_, in.columns, one, normed, in.stride);
+      x = normed;
+    }
+    dense_linear(stream_, product.dense, x, in.stride, rows_, epilogue, y, y_stride,
+                 state_.scratch);
+  }
+
+  void layer(const DeviceLayer& w, const KvLayer& cache, const RowSlots& slots) {
+    const Config& c = weights_.config;
+    const HeadShape shape{c.heads, c.kv_heads, c.head_dim};
+    const int64_t query = c.heads * c.head_dim, C = weights_.hidden_width, F = weights_.ffn_width;
+    const Input x{state_.x, C, c.hidden}, o{state_.o, query, query}, m{state_.m, F, c.ffn};
+
+    // h = x + Wo s(attend(rope(Wq a), rope(Wk a), Wv a)),  a = norm(x)
+    for (const DeviceProduct& product : w.qkv)
+      multiply(product, w.attn_norm, x, state_.a, Epilogue::kStore, state_.qkv + product.first,
+               weights_.qkv_width);
+    rotate_and_store(stream_, shape, state_.qkv, weights_.qkv_width, weights_.qkv_columns, rows_,
+                     w.q_norm, w.k_norm, state_.cosine, state_.sine, slots, cache);
+    attention(stream_, shape, state_.qkv + weights_.qkv_columns.q, weights_.qkv_width, rows_, slots,
+              cache, state_.o, query, state_.scratch);
+    multiply(w.o, w.attn_sub_norm, o, state_.o, Epilogue::kAdd, state_.x, C);
+
+    // x' = h + Wdown n(act(Wgate f) * (Wup f)),  f = norm(h)
+    const Epilogue glu = glu_of(c.activation);
+    if (w.gate_up.size() == 1) {
+      multiply(w.gate_up[0], w.ffn_norm, x, state_.a, glu, state_.m, F);
+    } else {
+      multiply(w.gate_up[0], w.ffn_norm, x, state_.a, Epilogue::kStore, state_.gate, F);
+      multiply(w.gate_up[1], w.ffn_norm, x, state_.a, Epilogue::kStore, state_.up, F);
+      gate_rows(stream_, state_.gate, state_.up, rows_, F, F, glu, state_.m);
+    }
+    multiply(w.down, w.ffn_sub_norm, m, state_.m, Epilogue::kAdd, state_.x, C);
+  }
+
+ private:
+  StreamHandle stream_;
+  const DeviceWeights& weights_;
+  int64_t rows_;
+  DeviceState& state_;
+};
+
+// Places in one piece of memory; first without it, to learn its size.
+class Layout {
+ public:
+  explicit Layout(std::byte* base) : base_(base) {}
+  template <class T>
+  T* take(int64_t count) {
+    T* at = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
+    used_ += (count * static_cast<int64_t>(sizeof(T)) + 255) / 256 * 256;
+    return at;
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  std::byte* base_;
+  int64_t used_ = 0;
+};
+
+int64_t scratch_bytes(const DeviceWeights& w, int64_t rows, int64_t context) {
+  const Config& c = w.config;
+  const HeadShape shape{c.heads, c.kv_heads, c.head_dim};
+  // Attention makes do with less, in more calls.
+  const int64_t attention =
+      std::min(attention_scratch_bytes(shape, rows, context),
+               std::max<int64_t>(attention_scratch_bytes(shape, 1, context) * kSmallRows,
+                                 int64_t{64} << 20));
+  int64_t most = std::max(
+      attention, top_logits_scratch_bytes(rows, c.vocabulary, std::min<int64_t>(64, c.vocabulary)));
+  most = std::max(most, dense_scratch_bytes(w.head, rows, Epilogue::kStore));
+  const auto dense = [&](const DeviceProduct& product, Epilogue epilogue) {
+    if (!product.ternary())
+      most = std::max(most, dense_scratch_bytes(product.dense, rows, epilogue));
+  };
+  for (const DeviceProduct& product : w.layers[0].qkv) dense(product, Epilogue::kStore);
+  for (const DeviceProduct& product : w.layers[0].gate_up)
+    dense(product, w.layers[0].gate_up.size() == 1 ? glu_of(c.activation) : Epilogue::kStore);
+  dense(w.layers[0].o, Epilogue::kAdd);
+  dense(w.layers[0].down, Epilogue::kAdd);
+  return most;
+}
+
+}  // namespace
+
+DeviceState::DeviceState(const DeviceWeights& w, DeviceKvCache cache, int64_t max_rows,
+                         int64_t context)
+    : kv(std::move(cache)),
+      max_rows_(max_rows),
+      head_dim_(w.config.head_dim),
+      theta_(w.config.rope_theta) {
+  const Config& c = w.config;
+  const int64_t query = c.heads * c.head_dim, N = max_rows;
+  const int64_t widest = std::max({c.hidden, query, c.ffn});
+  const bool apart = w.layers[0].gate_up.size() > 1;
+  scratch.bytes = scratch_bytes(w, N, context);
+  const auto lay_out = [&](std::byte* base) {
+    Layout memory(base);
+    tokens = memory.take<int32_t>(N);
+    x = memory.take<float>(N * w.hidden_width);
+    a = memory.take<float>(N * w.hidden_width);
+    qkv = memory.take<float>(N * w.qkv_width);
+    o = memory.take<float>(N * query);
+    m = memory.take<float>(N * w.ffn_width);
+    gate = apart ? memory.take<float>(N * w.ffn_width) : nullptr;
+    up = apart ? memory.take<float>(N * w.ffn_width) : nullptr;
+    q.q = memory.take<int8_t>(N * mma_blocks(widest) * kMmaInputs);
+    q.step = memory.take<double>(N);
+    q.sum = memory.take<int32_t>(N);
+    scratch.not_finite = memory.take<int32_t>(1);
+    scratch.counters = memory.take<uint32_t>(kCounters);
+    scratch.memory = memory.take<std::byte>(scratch.bytes);
+    return memory.used();
+  };
+  memory_ = DeviceMemory(lay_out(nullptr));
+  lay_out(memory_.data());
+  fill(scratch.not_finite, 0, 4, nullptr);
+  fill(scratch.counters, 0, kCounters * 4, nullptr);
+  wait(nullptr);
+}
+
+bool DeviceState::reach(int64_t positions, StreamHandle stream) {
+  if (positions <= positions_) return false;
+  positions_ =
+      static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(positions, 256))));
+  const RotaryTable table(head_dim_, theta_, positions_);
+  const int64_t bytes = positions_ * head_dim_ / 2 * static_cast<int64_t>(sizeof(float));
+  rotary_ = DeviceMemory(2 * bytes);
+  cosine = rotary_.as<float>();
+  sine = cosine + positions_ * head_dim_ / 2;
+  copy_to_device(cosine, table.cosine(0), bytes, stream);
+  copy_to_device(sine, table.sine(0), bytes, stream);
+  wait(stream);
+  return true;
+}
+
+void forward(StreamHandle stream, const DeviceWeights& weights, int64_t rows, const RowSlots& slots,
+             DeviceState& state) {
+  embed(stream, weights.embedding, state.tokens, rows, state.x, weights.hidden_width);
+  Pass pass(stream, weights, rows, state);
+  for (size_t l = 0; l < weights.layers.size(); ++l)
+    pass.layer(weights.layers[l], state.kv.layers[l], slots);
+  rmsnorm_rows(stream, state.x, weights.hidden_width, rows, weights.config.hidden,
+               weights.final_norm, state.a, weights.hidden_width);
+}
+
+void logits(StreamHandle stream, const DeviceWeights& weights, const float* hidden, int64_t rows,
+            float* out, const Scratch& scratch) {
+  dense_linear(stream, weights.head, hidden, weights.hidden_width, rows, Epilogue::kStore, out,
+               weights.config.vocabulary, scratch);
+}
+
+}  // namespace trit::cuda
