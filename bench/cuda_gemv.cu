@@ -74,7 +74,7 @@ constexpr Shape kShapes[] = {{2560, 2560, Epilogue::kAdd},       {3840, 2560, Ep
                              {4096, 11008, Epilogue::kAdd},      {5120, 27648, Epilogue::kAdd},
                              {55296, 5120, Epilogue::kSiluMul},  {57344, 8192, Epilogue::kSiluMul},
                              {8192, 28672, Epilogue::kAdd}};
-bool of_pairs(Epilogue e) { return e == Epilogue::kSiluMul || e == Epilogue::kRelu2Mul; }
+using small::of_pairs;
 
 constexpr int64_t kPool = int64_t{512} << 20;
 

@@ -1,5 +1,5 @@
 #pragma once
-// For linear_small.cu, its test and its benchmark: how the product of up to 8 rows is cut.
+// For linear_small*.cu, their test and their benchmark: how the product of up to 8 rows is cut.
 //
 // A block multiplies one tile of 16 weight rows at a time, or the two of a pair of gate and up, and its warps share
 // the tile's inputs. Every lane keeps `depth` loads of 16 bytes in flight, those of the block's next tile too.
@@ -35,11 +35,15 @@ struct Cut {
 };
 inline constexpr int kDepths[] = {1, 2, 3, 4, 6, 8};
 
+inline bool of_pairs(Epilogue e) { return e == Epilogue::kSiluMul || e == Epilogue::kRelu2Mul; }
+
+// Shared memory of a block.
+int64_t shared_bytes(int64_t columns, int64_t T, int warps, int ranks);
 // T rows of `columns` inputs fit into a block's memory.
 bool fits(int64_t columns, int64_t T, int warps, int ranks, int64_t shared_bytes);
 Cut choose_cut(const TernaryLayer& layer, int64_t T, bool pairs, const DeviceLimits& device);
-// multiply_fused is quicker than two launches. It takes rows of up to 3072 inputs with 8 warps, 4096 with 16.
-bool fuses(int64_t columns, int64_t T, const Cut& cut);
+// multiply_fused is quicker than two launches. It takes rows of up to 2048 inputs with 8 warps, 4096 with 16.
+bool fuses(int64_t columns, int64_t T);
 
 void multiply(StreamHandle stream, const Product& product, const Cut& cut);
 void multiply_fused(StreamHandle stream, const Product& product, const FloatRows& rows,
