@@ -1,4 +1,4 @@
-// Model::arrange: what a forward pass reads from end to end goes into huge pages, packed levels as tiles.
+// Model::arrange: levels become tiles, and what a forward pass reads from end to end lies in huge pages or in the file.
 
 #include <algorithm>
 #include <cstring>
@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "model/checkpoint.h"
+#include "model/model_files.h"
 #include "model/tile_choice.h"
 #include "quant/packing.h"
 
@@ -19,23 +20,35 @@ std::span<const uint8_t> packed_levels(const Linear& linear) {
   return {linear.packed, static_cast<size_t>(linear.outputs * packed_row_bytes(linear.inputs))};
 }
 
-void tile_levels(const Linear& linear, uint8_t* tiles) {
+// `unchecked` is what errors call them; empty when they have been checked. Rows are checked just before they are tiled,
+// while they come into the caches.
+void tile_levels(const Linear& linear, std::string_view unchecked, uint8_t* tiles) {
   const int64_t bytes = tile_bytes(linear.tile_form, linear.inputs);
   const int64_t count = row_tiles(linear.tile_form, linear.outputs);
-  parallel_ranges(count, 128 / tile_rows(linear.tile_form), [&](int64_t begin, int64_t end) {
+  const int64_t height = tile_rows(linear.tile_form), row_bytes = packed_row_bytes(linear.inputs);
+  parallel_ranges(count, 128 / height, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * height, rows = std::min(end * height, linear.outputs) - first;
+    const auto piece = packed_levels(linear).subspan(static_cast<size_t>(first * row_bytes),
+                                                     static_cast<size_t>(rows * row_bytes));
+    if (!unchecked.empty() && !valid_trits(piece, rows, linear.inputs))
+      refuse_levels(unchecked, packed_levels(linear), linear.outputs, linear.inputs);
     tile_trits(linear.tile_form, packed_levels(linear), linear.outputs, linear.inputs, begin,
                {tiles + begin * bytes, static_cast<size_t>((end - begin) * bytes)});
   });
 }
 
-// Piece by piece, so that what is copied can leave memory on the way: only pages of a file do.
-void move_bytes(std::span<const uint8_t> from, bool of_file, uint8_t* to) {
+void copy_bytes(std::span<const uint8_t> from, uint8_t* to) {
   constexpr int64_t kPiece = 1 << 20;
   parallel_ranges(static_cast<int64_t>(from.size()), kPiece, [&](int64_t begin, int64_t end) {
-    const auto piece = from.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    std::memcpy(to + begin, piece.data(), piece.size());
-    if (of_file) release_pages(std::as_bytes(piece));
+    std::memcpy(to + begin, from.data() + begin, static_cast<size_t>(end - begin));
   });
+}
+
+// Each page is cleared by one thread: two that meet in a new one would both clear it.
+void take_pages(const HugeBuffer& buffer) {
+  constexpr int64_t kHugePage = 2 << 20;
+  parallel_ranges(static_cast<int64_t>(buffer.size()), kHugePage,
+                  [&](int64_t begin, int64_t) { buffer.data()[begin] = 0; });
 }
 
 }  // namespace
@@ -44,6 +57,13 @@ void move_bytes(std::span<const uint8_t> from, bool of_file, uint8_t* to) {
 Linear& Model::product_of(const TensorRow& row) {
   if (row.role != TensorRole::kProjection) return weights_.head;
   return weights_.layers[static_cast<size_t>(row.layer)][row.projection];
+}
+
+// Whether the kernels read this tensor as it lies in a mapped file.
+bool Model::stays_in_file(size_t i) const {
+  const bool of_file = packed_[i].size() == 0 && dense_[i].size() == 0;
+  const bool tiled = is_packed(config(), table_[i]) && config().inputs == InputKind::kInt8;
+  return of_file && !files_.empty() && !tiled;
 }
 
 void Model::arrange() {
@@ -60,7 +80,7 @@ void Model::arrange() {
     const TensorRow& row = table_[i];
     const bool projection = row.role == TensorRole::kProjection;
     const bool head = row.role == (config().tied ? TensorRole::kEmbedding : TensorRole::kHead);
-    if (!is_here(row) || !(projection || (head && head_here_))) continue;
+    if (!is_here(row) || !(projection || (head && head_here_)) || stays_in_file(i)) continue;
     places.push_back({i, total});
     Linear& linear = product_of(row);
     int64_t bytes = linear.outputs * linear.dense.row_bytes(row.shape[1]);
@@ -72,16 +92,17 @@ void Model::arrange() {
     total += aligned(bytes);
   }
   arranged_ = HugeBuffer(static_cast<size_t>(total));
+  const ParallelSection awake;
+  take_pages(arranged_);
   for (const auto& [i, offset] : places) arrange(i, arranged_.data() + offset);
 }
 
 void Model::arrange(size_t i, uint8_t* to) {
   const TensorRow& row = table_[i];
-  const bool of_file = packed_[i].size() == 0 && dense_[i].size() == 0;
   if (!is_packed(config(), row)) {
     Linear& linear = product_of(row);
     const auto bytes = static_cast<size_t>(linear.outputs * linear.dense.row_bytes(row.shape[1]));
-    move_bytes({static_cast<const uint8_t*>(linear.dense.data), bytes}, of_file, to);
+    copy_bytes({static_cast<const uint8_t*>(linear.dense.data), bytes}, to);
     linear.dense.data = to;
     if (row.role == TensorRole::kEmbedding) {
       if (linear.outputs != config().vocabulary)
@@ -91,12 +112,12 @@ void Model::arrange(size_t i, uint8_t* to) {
   } else {
     Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
     if (linear.input_kind == InputKind::kInt8) {
-      tile_levels(linear, to);
-      if (of_file) release_pages(std::as_bytes(packed_levels(linear)));
+      tile_levels(linear, unchecked_[i], to);
+      if (packed_[i].size() == 0) release_pages(std::as_bytes(packed_levels(linear)));
       linear.tiles = to;
       linear.packed = nullptr;
     } else {
-      move_bytes(packed_levels(linear), of_file, to);
+      copy_bytes(packed_levels(linear), to);
       linear.packed = to;
     }
   }

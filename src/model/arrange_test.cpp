@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/test_folder.h"
+#include "formats/gguf.h"
 #include "model/checkpoint.h"
 #include "model/transformer.h"
 #include "quant/tiles.h"
@@ -71,6 +72,51 @@ TEST(Arrange, CountsTheBytesThatRun) {
   const int64_t base3_72 = 16 * 64 + 128, base3_200 = 40 * 64 + 128;  // a tile of 64 rows
   EXPECT_EQ(open_with_tiles(file, "base-3").stored_linear_bytes(),
             2 * (2 * base3_72 * 2 + base3_72 * 2 + 4 * base3_72 * 2 + 2 * base3_200 + 7 * 4));
+}
+
+// The file with one byte of a tensor changed.
+Path damaged(const Path& from, const std::string& tensor, size_t at, uint8_t value) {
+  const Gguf file = Gguf::open(from);
+  GgufWriter writer;
+  for (const auto& [key, held] : file.metadata()) writer.set(key, held);
+  std::vector<std::byte> bytes;
+  for (const GgufTensor& t : file.tensors()) {
+    std::span<const std::byte> data = t.data;
+    if (t.name == tensor) {
+      bytes.assign(data.begin(), data.end());
+      bytes.at(at) = std::byte{value};
+      data = bytes;
+    }
+    writer.add_tensor(t.name, t.type, t.shape, data);
+  }
+  const Path to = test_folder() / "arrange_damaged.gguf";
+  writer.write(to);
+  return to;
+}
+
+std::string refusal(const Path& file, const char* tiles) {
+  try {
+    open_with_tiles(file, tiles);
+  } catch (const Error& error) {
+    unsetenv("TRIT_TILES");
+    return error.what();
+  }
+  return "";
+}
+
+// They are checked while they become tiles: the first row of the last matrix, and a filling behind its 200 inputs.
+TEST(Arrange, RefusesInvalidLevels) {
+  const Path whole = test_folder() / "arrange_whole.gguf";
+  Config config = odd_shape(Family::kBitNet);
+  config.layers = 2;
+  write_gguf_model(whole, Model::random(config, 5), nullptr, {});
+  for (const char* tiles : {"2-bit", "base-3"}) {
+    for (const size_t at : {size_t{0}, size_t{63}}) {
+      const Path file = damaged(whole, "blk.1.ffn_down.weight", at, 0xFF);
+      EXPECT_NE(refusal(file, tiles).find("blk.1.ffn_down.weight has "), std::string::npos)
+          << tiles << ' ' << at << ": " << refusal(file, tiles);
+    }
+  }
 }
 
 TEST(Arrange, RefusesAnUnknownForm) {

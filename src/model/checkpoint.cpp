@@ -40,6 +40,7 @@ Model::Model(const Config& config)
       packed_(table_.size()),
       floats_(table_.size()),
       dense_(table_.size()),
+      unchecked_(table_.size()),
       layers_here_{0, config.layers} {}
 
 void Model::allocate_masters() {
@@ -59,8 +60,14 @@ Model Model::random(const Config& config, uint64_t seed) {
   return model;
 }
 
+namespace {
+Model read_model(const Path& path, OpenFor purpose) {
+  return std::filesystem::is_directory(path) ? open_hf_model(path) : open_gguf_model(path, purpose);
+}
+}  // namespace
+
 Model Model::open(const Path& path) {
-  Model model = std::filesystem::is_directory(path) ? open_hf_model(path) : open_gguf_model(path);
+  Model model = read_model(path, OpenFor::kAnything);
   check_kernels(model.weights(), kernels::active(), kernels::active_isa());
   return model;
 }
@@ -68,7 +75,7 @@ Model Model::open(const Path& path) {
 Model Model::open_to_run(const Path& path) { return open_to_run(path, Ranks()); }
 
 Model Model::open_to_run(const Path& path, const Ranks& ranks) {
-  Model model = open(path);
+  Model model = read_model(path, OpenFor::kRunning);
   model.weights_ = part_of(model.weights_, ranks);
   model.layers_here_ = ranks.layers(model.config().layers);
   model.head_here_ = ranks.last_stage();

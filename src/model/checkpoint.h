@@ -58,10 +58,10 @@ class Model {
   // Counts over the packed levels as they are; not after arrange().
   QuantisationStats levels() const;
 
-  // Copies what a forward pass reads from end to end, projections and head, into huge pages, all threads at once,
-  // and gives its memory, or the file's pages, back on the way. Packed levels that meet int8 inputs become tiles
-  // (quant/tiles.h) of the form that choose_tile_form() names for each. Afterwards the model runs faster, and
-  // cannot be written, counted or trained any more.
+  // Packed levels that meet int8 inputs become tiles (quant/tiles.h), of the form that choose_tile_form() names for
+  // each, in huge pages; all threads at once, and the file's pages leave memory on the way. What the kernels
+  // read as it is stays in the file; what was made at load and is read from end to end moves into huge pages too.
+  // Afterwards the model runs faster, and cannot be written, counted or trained any more.
   void arrange();
 
   // Bytes of the weights as stored: packed levels and scales, embedding, head, norms.
@@ -76,6 +76,7 @@ class Model {
   explicit Model(const Config& config);
   void allocate_masters();
   void arrange(size_t row, uint8_t* to);
+  bool stays_in_file(size_t row) const;
   bool is_here(const TensorRow& row) const;
   Linear& product_of(const TensorRow& row);
   int64_t stored_bytes(const TensorRow& row) const;
@@ -87,6 +88,8 @@ class Model {
   std::vector<Buffer<uint8_t>> packed_;   // by row of the table; empty where nothing is packed
   std::vector<Buffer<float>> floats_;     // by row: run scales, or a norm's gains
   std::vector<Buffer<std::byte>> dense_;  // by row: float tensors that could not stay in the file
+  std::vector<std::string>
+      unchecked_;  // by row: what errors call levels that nobody has checked yet
   std::vector<std::shared_ptr<const void>> files_;  // open files that weights point into
   HugeBuffer arranged_;
   Share layers_here_;  // of the pipeline's stage

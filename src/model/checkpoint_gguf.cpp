@@ -275,10 +275,24 @@ void load_row(const Source& source, ModelBuilder& builder, size_t index) {
   load_bitlinear_floats(source, builder, index, tensor);
 }
 
-// The check of a tensor read all of it; what runs where it lies comes back when it is read again.
-void load_and_release(const Source& source, ModelBuilder& builder, size_t index) {
-  load_row(source, builder, index);
-  release_pages(source.file.find_tensor(builder.table()[index].gguf_name)->data);
+// Float tensors one after the other, since checking the largest keeps all threads busy; matrices of levels side by
+// side. The check of a tensor reads all of it; what runs where it lies stays in memory, the rest comes back when it
+// is read again.
+void load_rows(const Source& source, ModelBuilder& builder, OpenFor purpose) {
+  const auto load = [&](size_t index) {
+    load_row(source, builder, index);
+    if (purpose == OpenFor::kAnything)
+      release_pages(source.file.find_tensor(builder.table()[index].gguf_name)->data);
+  };
+  std::vector<size_t> levels;
+  for (size_t index = 0; index < builder.table().size(); ++index) {
+    if (is_packed(builder.config(), builder.table()[index])) {
+      levels.push_back(index);
+    } else {
+      load(index);
+    }
+  }
+  parallel_for(std::ssize(levels), [&](int64_t i) { load(levels[static_cast<size_t>(i)]); });
 }
 
 // Every tensor of the file must be one that the forward pass reads, or one known to change nothing.
@@ -306,7 +320,7 @@ std::string origin_of(const Gguf& file, const GgufModel& gguf) {
 
 }  // namespace
 
-Model open_gguf_model(const Path& path) {
+Model open_gguf_model(const Path& path, OpenFor purpose) {
   auto file = std::make_shared<const Gguf>(Gguf::open(path));
   const GgufModel gguf = read_gguf_model(*file);
   const Config& config = gguf.config;
@@ -316,9 +330,8 @@ Model open_gguf_model(const Path& path) {
   file->get_tensor(fmt::format("blk.{}.ffn_down.weight", config.layers - 1));
 
   source.exact_scales = read_exact_scales(*file, gguf);
-  ModelBuilder builder(config);
-  parallel_for(std::ssize(builder.table()),
-               [&](int64_t row) { load_and_release(source, builder, static_cast<size_t>(row)); });
+  ModelBuilder builder(config, purpose);
+  load_rows(source, builder, purpose);
   refuse_strangers(source, builder.table());
   builder.keep(file);
   return builder.finish(origin_of(*file, gguf));

@@ -91,10 +91,14 @@ void ModelBuilder::set_blocks(size_t row, const PackedLayout& layout,
   TRIT_CHECK(r.shape.size() == 2 && layout.decode != nullptr);
   const int64_t blocks = r.shape[1] / layout.block, stride = blocks * layout.bytes;
   TRIT_CHECK(static_cast<int64_t>(bytes.size()) == r.shape[0] * stride);
-  for (int64_t i = 0; layout.check != nullptr && i < r.shape[0]; ++i) {
-    if (const auto fault = layout.check(bytes.data() + i * stride, blocks))
-      bad_input("{}: row {} column {}: {}", where, i, fault->column, fault->what);
-  }
+  constexpr int64_t kRowsOfAPiece = 64;
+  parallel_ranges(layout.check == nullptr ? 0 : r.shape[0], kRowsOfAPiece,
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t i = begin; i < end; ++i) {
+                      if (const auto fault = layout.check(bytes.data() + i * stride, blocks))
+                        bad_input("{}: row {} column {}: {}", where, i, fault->column, fault->what);
+                    }
+                  });
   point_at(model_.weights_, r, {bytes.data(), DType::kF32, &layout});
 }
 
@@ -108,10 +112,8 @@ void ModelBuilder::check_levels(size_t row, std::string_view where) {
   const Linear& layer = linear(row);
   const std::span packed(layer.packed,
                          static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs)));
-  if (!valid_trits(packed, layer.outputs, layer.inputs)) {
-    bad_input("{} has {} invalid codes; a trit's code is 0, 1 or 2", where,
-              count_trits(packed, layer.outputs, layer.inputs).invalid);
-  }
+  if (!valid_trits(packed, layer.outputs, layer.inputs))
+    refuse_levels(where, packed, layer.outputs, layer.inputs);
   if (layer.kind != WeightKind::kBinary) return;
   if (const int64_t zeros = count_trits(packed, layer.outputs, layer.inputs).zero; zeros > 0)
     bad_input("{} has {} zeros; binary weights are -1 or +1", where, zeros);
@@ -122,7 +124,12 @@ void ModelBuilder::set_packed(size_t row, const uint8_t* packed, float scale,
   Linear& layer = linear(row);
   layer.packed = packed;
   layer.scale = scale;
-  check_levels(row, where);
+  const bool of_file = model_.packed_[row].size() == 0;
+  if (purpose_ == OpenFor::kRunning && of_file && layer.kind == WeightKind::kTernary) {
+    model_.unchecked_[row] = where;
+  } else {
+    check_levels(row, where);
+  }
   if (!std::isfinite(scale) || scale <= 0.0f)
     bad_input("{} is {}; a scale is positive and finite", scale_where, scale);
 }
@@ -163,6 +170,12 @@ void ModelBuilder::quantise(size_t row, std::span<const float> weights) {
   Buffer<uint8_t> packed(static_cast<size_t>(layer.outputs * packed_row_bytes(layer.inputs)));
   pack_trits(levels, layer.outputs, layer.inputs, {packed.data(), packed.size()});
   set_packed(row, std::move(packed), quantizer.scale, name);
+}
+
+void refuse_levels(std::string_view where, std::span<const uint8_t> packed, int64_t rows,
+                   int64_t columns) {
+  bad_input("{} has {} invalid codes; a trit's code is 0, 1 or 2", where,
+            count_trits(packed, rows, columns).invalid);
 }
 
 Model ModelBuilder::finish(std::string origin) {
