@@ -238,12 +238,13 @@ void run(const Options& options) {
   const ChatTemplate chat_template = template_for(options, path);
   const Ranks ranks = ranks_of(options.engine);
   Place place(options.engine.device);
+  TokenizerBeside tokenizer(path);
   const Model model = place.open(path, ranks);
   if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks, place);
   const int64_t most = model.config().context, wanted = options.engine.context;
   LocalEngine local(model.weights(), options.engine, ranks, place,
                     wanted > 0 ? std::min(wanted, most) : most);
-  Conversation conversation(local.engine(), tokenizer_of(model, path), chat_template, variables);
+  Conversation conversation(local.engine(), tokenizer.of(model), chat_template, variables);
   conversation.set_system(options.system);
   const bool interactive = isatty(STDIN_FILENO) != 0 && options.prompt.empty();
   Chat chat(conversation, options.generate, interactive && !options.quiet);

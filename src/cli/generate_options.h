@@ -1,6 +1,8 @@
 #pragma once
 // The options of a generation that several commands have.
 
+#include <future>
+
 #include "base/error.h"
 #include "cli/options.h"
 #include "infer/generate.h"
@@ -34,15 +36,29 @@ inline void validate(const GenerateOptions& generate) {
     bad_input("-n: {} is negative; it must be 0 or more", generate.max_tokens);
 }
 
-// The tokenizer of a model that is to run text. Throws Error when there is none that fits it.
-inline Tokenizer tokenizer_of(const Model& model, const std::string& path) {
-  const std::optional<Tokenizer> tokenizer = open_tokenizer(path);
+// The tokenizer of a model that is to run text, read beside the model.
+class TokenizerBeside {
+ public:
+  explicit TokenizerBeside(const std::string& path)
+      : path_(path),
+        read_(std::async(std::launch::async, [path] { return open_tokenizer(path); })) {}
+  // Once. Throws Error when there is none that fits the model.
+  Tokenizer of(const Model& model);
+
+ private:
+  std::string path_;
+  std::future<std::optional<Tokenizer>> read_;
+};
+
+inline Tokenizer TokenizerBeside::of(const Model& model) {
+  std::optional<Tokenizer> tokenizer = read_.get();
+  const std::string& path = path_;
   if (!tokenizer) bad_input("{}: it has no tokenizer, so it cannot run text", path);
   if (tokenizer->vocab_size() > model.config().vocabulary) {
     bad_input("{}: its tokenizer has {} tokens, its model {}", path, tokenizer->vocab_size(),
               model.config().vocabulary);
   }
-  return *tokenizer;
+  return std::move(*tokenizer);
 }
 
 }  // namespace trit

@@ -208,9 +208,10 @@ void run(const Options& options) {
     bad_input("--check: {} has no checksum", options.model);
   const Ranks ranks = ranks_of(options.engine);
   Place place(options.engine.device);
+  TokenizerBeside beside(path);
   const Model model = place.open(path, ranks);
   if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks, place);
-  const Tokenizer tokenizer = tokenizer_of(model, path);
+  const Tokenizer tokenizer = beside.of(model);
   const std::string prompt = prompt_of(options);
   std::vector<int32_t> tokens;
   if (tokenizer.bos_id() >= 0) tokens.push_back(tokenizer.bos_id());

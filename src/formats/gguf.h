@@ -78,6 +78,9 @@ class Gguf {
   const GgufTensor* find_tensor(std::string_view name) const;  // null when absent
   const GgufTensor& get_tensor(std::string_view name) const;   // Error when absent
 
+  // The mapped file, in which tensor data stay where they are: for whoever needs nothing else of it any more.
+  MappedFile take_file() && { return std::move(file_); }
+
  private:
   Gguf() = default;
 

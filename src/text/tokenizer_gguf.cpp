@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "text/byte_level.h"
 #include "text/gguf_pre_tokenizers.h"
+#include "text/token_map.h"
 #include "text/token_splits.h"
 #include "text/tokenizer_model.h"
 
@@ -138,17 +138,19 @@ void read_tokens(const Gguf& file, std::string_view where, TokenizerSpec& spec) 
 
 void read_merges(const Gguf& file, std::string_view where, TokenizerSpec& spec) {
   const std::vector<std::string>& names = file.get_strings(kTokens);
-  std::unordered_map<std::string_view, int32_t> ids;
-  for (size_t id = 0; id < names.size(); ++id) ids.emplace(names[id], static_cast<int32_t>(id));
-  for (const std::string_view merge : file.get_strings(kMerges)) {
+  const std::vector<std::string>& merges = file.get_strings(kMerges);
+  TokenMap ids(names);
+  for (size_t id = 0; id < names.size(); ++id) ids.add(static_cast<int32_t>(id));
+  spec.merges.reserve(merges.size());
+  for (const std::string_view merge : merges) {
     const size_t space = std::min(merge.find(' '), merge.size());
-    const auto left = ids.find(merge.substr(0, space));
-    const auto right = ids.find(merge.substr(std::min(space + 1, merge.size())));
-    if (left == ids.end() || right == ids.end()) {
+    const int32_t left = ids.find(merge.substr(0, space));
+    const int32_t right = ids.find(merge.substr(std::min(space + 1, merge.size())));
+    if (left < 0 || right < 0) {
       bad_input("{}: {}[{}] '{}' is not two tokens and a space between them", where, kMerges,
                 spec.merges.size(), printable(merge));
     }
-    spec.merges.emplace_back(left->second, right->second);
+    spec.merges.emplace_back(left, right);
   }
 }
 
