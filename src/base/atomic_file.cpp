@@ -128,9 +128,15 @@ void replace_directory(const Path& fresh, const Path& target) {
   fs::remove_all(old_name(target), ignored);
 }
 
+// Writes begin at multiples of it, so that the system can keep the file in huge pages, from which it is mapped again.
+constexpr size_t kBufferBytes = size_t{2} << 20;
+
 }  // namespace
 
-AtomicFile::AtomicFile(const Path& path) : path_(resolve(path)), temporary_(temporary_name(path_)) {
+AtomicFile::AtomicFile(const Path& path)
+    : path_(resolve(path)),
+      temporary_(temporary_name(path_)),
+      buffer_(std::make_unique_for_overwrite<char[]>(kBufferBytes)) {
   std::error_code error;
   const fs::file_type type = fs::status(path_, error).type();
   if (type != fs::file_type::not_found && type != fs::file_type::regular) {
@@ -139,6 +145,7 @@ AtomicFile::AtomicFile(const Path& path) : path_(resolve(path)), temporary_(temp
   remove_leftovers(path_);
   file_ = std::fopen(temporary_.c_str(), "wbxe");
   if (file_ == nullptr) bad_input("{}: cannot create: {}", path.string(), std::strerror(errno));
+  std::setvbuf(file_, buffer_.get(), _IOFBF, kBufferBytes);
 }
 
 AtomicFile::~AtomicFile() {

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include "base/error.h"
@@ -42,6 +44,21 @@ void require_regular(const OpenFile& file, const Path& path) {
   if (!file.is_regular()) bad_input("{}: not a regular file", path.string());
 }
 
+// The whole pages inside `mapped`.
+std::span<const std::byte> whole_pages(std::span<const std::byte> mapped) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(mapped.data());
+  const uintptr_t first = (begin + page - 1) / page * page;
+  const uintptr_t last = (begin + mapped.size()) / page * page;
+  if (first >= last) return {};
+  return {mapped.data() + (first - begin), last - first};
+}
+
+// Advice only: when the kernel does not take it nothing changes.
+void advise(std::span<const std::byte> pages, int advice) {
+  if (!pages.empty()) madvise(const_cast<std::byte*>(pages.data()), pages.size(), advice);
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const Path& path) : path_(path) {
@@ -71,11 +88,29 @@ MappedFile::~MappedFile() {
 }
 
 void release_pages(std::span<const std::byte> mapped) {
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<uintptr_t>(mapped.data()) + page - 1) / page * page;
-  const auto end = reinterpret_cast<uintptr_t>(mapped.data() + mapped.size()) / page * page;
-  // Advice only: when the kernel does not take it, memory stays in use and nothing else changes.
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  advise(whole_pages(mapped), MADV_DONTNEED);
+}
+
+void prefer_huge_pages(std::span<const std::byte> mapped) {
+  advise(whole_pages(mapped), MADV_HUGEPAGE);
+}
+
+bool in_huge_pages(std::span<const std::byte> mapped) {
+  const auto place = reinterpret_cast<uintptr_t>(mapped.data());
+  std::ifstream smaps("/proc/self/smaps");
+  bool here = false;
+  size_t resident = 0, huge = 0;  // KiB
+  for (std::string line; std::getline(smaps, line);) {
+    uintptr_t begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+      if (here) break;
+      here = begin <= place && place < end;
+    } else if (here) {
+      std::sscanf(line.c_str(), "Rss: %zu kB", &resident);
+      std::sscanf(line.c_str(), "FilePmdMapped: %zu kB", &huge);
+    }
+  }
+  return huge > 0 && huge * 4 >= resident * 3;
 }
 
 std::string read_text(const Path& path, size_t max_bytes) {

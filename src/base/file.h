@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,13 @@ class MappedFile {
 // The pages that lie wholly in this part of a mapped file leave memory; they come back when they are read.
 void release_pages(std::span<const std::byte> mapped);
 
+// Asks the system to read this part of a mapped file in huge pages where it is not in memory yet, so that the part can be
+// mapped in them.
+void prefer_huge_pages(std::span<const std::byte> mapped);
+// Whether the mapping that `mapped` begins in lies in huge pages, at least three quarters of what is in memory of it:
+// reading it from end to end is then as fast as any memory. False where the system does not say.
+bool in_huge_pages(std::span<const std::byte> mapped);
+
 // The whole file as text. Throws Error naming the file when it is missing, no regular file, or larger
 // than max_bytes.
 std::string read_text(const Path& path, size_t max_bytes = size_t{1} << 30);
@@ -58,6 +66,7 @@ class AtomicFile {
 
  private:
   Path path_, temporary_;
+  std::unique_ptr<char[]> buffer_;  // of file_
   std::FILE* file_ = nullptr;
   uint64_t position_ = 0;
 };

@@ -89,6 +89,18 @@ TEST_F(MappedFileTest, MapsAndMoves) {
   EXPECT_TRUE(MappedFile().bytes().empty());
 }
 
+// What a mapping holds does not depend on how it is mapped; a page of a small file is never part of a huge one.
+TEST_F(MappedFileTest, AdviceOnHugePagesChangesNoBytes) {
+  put("small", std::string(5000, 'x'));
+  const MappedFile file(folder_ / "small");
+  prefer_huge_pages(file.bytes());
+  EXPECT_TRUE(std::ranges::all_of(file.bytes(), [](std::byte b) { return b == std::byte{'x'}; }));
+  EXPECT_FALSE(in_huge_pages(file.bytes()));
+  EXPECT_FALSE(in_huge_pages({}));
+  release_pages(file.bytes());
+  EXPECT_EQ(file.bytes()[4999], std::byte{'x'});
+}
+
 TEST_F(MappedFileTest, RefusesWhatIsNoFile) {
   mkfifo((folder_ / "pipe").c_str(), 0600);
   for (const Path& path : {folder_ / "missing", folder_, folder_ / "pipe", Path("/dev/null")}) {
@@ -119,6 +131,21 @@ TEST_F(AtomicFileTest, AppearsAtCommit) {
     EXPECT_EQ(read_text(folder_ / "a"), std::string("new\0\0\0\0\0text", 12));
   }
   EXPECT_EQ(names(), Names{"a"});
+}
+
+// Larger than the buffer, in pieces that do not divide it.
+TEST_F(AtomicFileTest, WritesLargeFilesWhole) {
+  constexpr size_t kPiece = 1234567, kPieces = 7;
+  std::string expected;
+  AtomicFile file(folder_ / "large");
+  for (size_t i = 0; i < kPieces; ++i) {
+    const std::string piece(kPiece, static_cast<char>('a' + i));
+    file.write(piece);
+    file.write("-");
+    expected += piece + "-";
+  }
+  file.commit();
+  EXPECT_EQ(read_text(folder_ / "large"), expected);
 }
 
 TEST_F(AtomicFileTest, LeavesNothingWithoutCommit) {

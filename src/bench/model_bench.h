@@ -50,6 +50,7 @@ struct ModelReport {
   Config config;
   int64_t stored_bytes = 0, cache_bytes_per_position = 0;
   double load_seconds = 0;         // set by whoever loaded it
+  LoadTimes load;                  // parts of it; zeros where it was not opened to run here
   double first_token_seconds = 0;  // of the first prompt at depth 0, cold
   int64_t first_prompt = 0;        // its tokens; 0: there was none
   int64_t peak_memory = 0;         // of the process, before more than one sequence ran

@@ -111,6 +111,10 @@ std::string table(const bench::ModelReport& report, const bench::Machine& machin
     text += fmt::format("\nnot measured: {}: {}", row.name, row.why);
   if (!report.not_measured.empty()) text += "\n";
   text += fmt::format("\nloaded in {:.2f} s, ", report.load_seconds);
+  if (report.load.arrange > 0) {
+    text += fmt::format("of that reading {:.3f}, arranging {:.3f}, trying kernels {:.3f}, ",
+                        report.load.read, report.load.arrange, report.load.check);
+  }
   if (report.first_prompt > 0) {
     text += fmt::format("first token {:.2f} s later (behind {} tokens, cold), ",
                         report.first_token_seconds, report.first_prompt);
@@ -142,6 +146,7 @@ void run(const Options& options) {
       model, options.like.empty() ? options.model : "shape of " + options.like, wanted);
   bar.reset();
   report.load_seconds = load_seconds;
+  report.load = model.load_times();
   // Afterwards, so that its working sets are not counted in the peak memory.
   bench::Machine machine;
   if (!options.no_limits && report.on_device) {

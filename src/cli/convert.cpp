@@ -25,7 +25,7 @@ Examples:
   trit convert path/to/bitnet-b1.58-2B-4T model.gguf --to i2_s --embeddings q6_k
   trit convert model.gguf directory --to hf-packed
 Forms (--to):
-  trit       GGUF that trit maps and runs without a copy (the default for .gguf)
+  trit       GGUF that trit maps (the default for .gguf)
   tq1_0      GGUF for llama.cpp, 1.69 bits a weight
   tq2_0      GGUF for llama.cpp, 2.06 bits a weight
   i2_s       GGUF for bitnet.cpp, 2 bits a weight

@@ -1,7 +1,9 @@
 // Model::arrange: levels become tiles, and what a forward pass reads from end to end lies in huge pages or in the file.
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -37,18 +39,23 @@ void tile_levels(const Linear& linear, std::string_view unchecked, uint8_t* tile
   });
 }
 
-void copy_bytes(std::span<const uint8_t> from, uint8_t* to) {
+// Piece by piece, so that what is copied can leave memory on the way: only pages of a file do.
+void copy_bytes(std::span<const uint8_t> from, bool of_file, uint8_t* to) {
   constexpr int64_t kPiece = 1 << 20;
   parallel_ranges(static_cast<int64_t>(from.size()), kPiece, [&](int64_t begin, int64_t end) {
-    std::memcpy(to + begin, from.data() + begin, static_cast<size_t>(end - begin));
+    const auto piece = from.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    std::memcpy(to + begin, piece.data(), piece.size());
+    if (of_file) release_pages(std::as_bytes(piece));
   });
 }
 
-// Each page is cleared by one thread: two that meet in a new one would both clear it.
-void take_pages(const HugeBuffer& buffer) {
+// The pages that begin in [begin, end): each is cleared by one thread, while two that meet in a new one would both
+// clear it.
+void take_pages(const HugeBuffer& buffer, int64_t begin, int64_t end) {
   constexpr int64_t kHugePage = 2 << 20;
-  parallel_ranges(static_cast<int64_t>(buffer.size()), kHugePage,
-                  [&](int64_t begin, int64_t) { buffer.data()[begin] = 0; });
+  const int64_t first = (begin + kHugePage - 1) / kHugePage;
+  const int64_t last = (end + kHugePage - 1) / kHugePage;
+  parallel_for(last - first, [&](int64_t i) { buffer.data()[(first + i) * kHugePage] = 0; });
 }
 
 }  // namespace
@@ -59,17 +66,34 @@ Linear& Model::product_of(const TensorRow& row) {
   return weights_.layers[static_cast<size_t>(row.layer)][row.projection];
 }
 
-// Whether the kernels read this tensor as it lies in a mapped file.
-bool Model::stays_in_file(size_t i) const {
-  const bool of_file = packed_[i].size() == 0 && dense_[i].size() == 0;
-  const bool tiled = is_packed(config(), table_[i]) && config().inputs == InputKind::kInt8;
-  return of_file && !files_.empty() && !tiled;
+bool Model::is_tiled(size_t i) const {
+  return is_packed(config(), table_[i]) && config().inputs == InputKind::kInt8;
+}
+
+bool Model::of_file(size_t i) const {
+  return !files_.empty() && packed_[i].size() == 0 && dense_[i].size() == 0;
+}
+
+// Whether the mapped file is as fast to read as memory of our own: told by the first tensor that could stay there, unless
+// TRIT_MAP decides.
+bool Model::file_will_do() const {
+  const char* setting = std::getenv("TRIT_MAP");
+  const std::string_view text = setting == nullptr || *setting == '\0' ? "auto" : setting;
+  if (text == "on" || text == "off") return text == "on";
+  if (text != "auto") bad_input("TRIT_MAP is \"{}\", expected auto, on or off", printable(text));
+  for (size_t i = 0; i < table_.size(); ++i) {
+    const TensorRow& row = table_[i];
+    if (!is_here(row) || !of_file(i) || is_tiled(i) || row.role == TensorRole::kNorm) continue;
+    const auto* bytes = static_cast<const std::byte*>(stored_at(weights_, row).data);
+    return in_huge_pages({bytes, static_cast<size_t>(stored_bytes(row))});
+  }
+  return false;
 }
 
 void Model::arrange() {
   TRIT_CHECK(masters_.size() == 0 && arranged_.size() == 0);
   const int64_t packed_bytes = stored_linear_bytes();
-  const bool tiled = config().weights != WeightKind::kFloat && config().inputs == InputKind::kInt8;
+  const bool in_file = file_will_do();
   struct Place {
     size_t row;
     int64_t offset;
@@ -80,21 +104,26 @@ void Model::arrange() {
     const TensorRow& row = table_[i];
     const bool projection = row.role == TensorRole::kProjection;
     const bool head = row.role == (config().tied ? TensorRole::kEmbedding : TensorRole::kHead);
-    if (!is_here(row) || !(projection || (head && head_here_)) || stays_in_file(i)) continue;
+    if (!is_here(row) || !(projection || (head && head_here_)) ||
+        (in_file && of_file(i) && !is_tiled(i)))
+      continue;
     places.push_back({i, total});
     Linear& linear = product_of(row);
     int64_t bytes = linear.outputs * linear.dense.row_bytes(row.shape[1]);
     if (projection && is_packed(config(), row)) {
-      if (tiled) linear.tile_form = choose_tile_form(linear.inputs, packed_bytes);
-      bytes = tiled ? tiled_bytes(linear.tile_form, linear.outputs, linear.inputs)
-                    : static_cast<int64_t>(packed_levels(linear).size());
+      if (is_tiled(i)) linear.tile_form = choose_tile_form(linear.inputs, packed_bytes);
+      bytes = is_tiled(i) ? tiled_bytes(linear.tile_form, linear.outputs, linear.inputs)
+                          : static_cast<int64_t>(packed_levels(linear).size());
     }
     total += aligned(bytes);
   }
   arranged_ = HugeBuffer(static_cast<size_t>(total));
   const ParallelSection awake;
-  take_pages(arranged_);
-  for (const auto& [i, offset] : places) arrange(i, arranged_.data() + offset);
+  for (size_t p = 0; p < places.size(); ++p) {
+    const int64_t begin = places[p].offset;
+    take_pages(arranged_, begin, p + 1 < places.size() ? places[p + 1].offset : total);
+    arrange(places[p].row, arranged_.data() + begin);
+  }
 }
 
 void Model::arrange(size_t i, uint8_t* to) {
@@ -102,7 +131,7 @@ void Model::arrange(size_t i, uint8_t* to) {
   if (!is_packed(config(), row)) {
     Linear& linear = product_of(row);
     const auto bytes = static_cast<size_t>(linear.outputs * linear.dense.row_bytes(row.shape[1]));
-    copy_bytes({static_cast<const uint8_t*>(linear.dense.data), bytes}, to);
+    copy_bytes({static_cast<const uint8_t*>(linear.dense.data), bytes}, of_file(i), to);
     linear.dense.data = to;
     if (row.role == TensorRole::kEmbedding) {
       if (linear.outputs != config().vocabulary)
@@ -113,11 +142,11 @@ void Model::arrange(size_t i, uint8_t* to) {
     Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
     if (linear.input_kind == InputKind::kInt8) {
       tile_levels(linear, unchecked_[i], to);
-      if (packed_[i].size() == 0) release_pages(std::as_bytes(packed_levels(linear)));
+      if (of_file(i)) release_pages(std::as_bytes(packed_levels(linear)));
       linear.tiles = to;
       linear.packed = nullptr;
     } else {
-      copy_bytes(packed_levels(linear), to);
+      copy_bytes(packed_levels(linear), of_file(i), to);
       linear.packed = to;
     }
   }

@@ -60,6 +60,22 @@ TEST(Arrange, TilesGiveTheBitsOfThePackedLevels) {
   }
 }
 
+// Heads, embeddings and float matrices, where they lie in the file and copied.
+TEST(Arrange, WhatStaysInTheFileGivesTheSameBits) {
+  for (const Family family : {Family::kBitNet, Family::kBitNet2B4T, Family::kLlama}) {
+    const Path file = test_folder() / "arrange_map.gguf";
+    write_gguf_model(file, Model::random(odd_shape(family), 5), nullptr, {});
+    const std::vector<float> expected = logits_of(Model::open(file));
+    for (const char* map : {"on", "off", "auto"}) {
+      setenv("TRIT_MAP", map, 1);
+      const std::vector<float> out = logits_of(Model::open_to_run(file));
+      unsetenv("TRIT_MAP");
+      EXPECT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0)
+          << to_string(family) << ' ' << map;
+    }
+  }
+}
+
 // By hand: 2 layers of 72 x 72, 36 x 72 twice, 72 x 72, 200 x 72 twice and 72 x 200, each with a scale of four bytes.
 TEST(Arrange, CountsTheBytesThatRun) {
   const Path file = test_folder() / "arrange_bytes.gguf";
@@ -117,6 +133,14 @@ TEST(Arrange, RefusesInvalidLevels) {
           << tiles << ' ' << at << ": " << refusal(file, tiles);
     }
   }
+}
+
+TEST(Arrange, RefusesAnUnknownWayToMap) {
+  const Path file = test_folder() / "arrange_way.gguf";
+  write_gguf_model(file, Model::random(odd_shape(Family::kBitNet), 5), nullptr, {});
+  setenv("TRIT_MAP", "yes", 1);
+  EXPECT_EQ(refusal(file, "2-bit"), "TRIT_MAP is \"yes\", expected auto, on or off");
+  unsetenv("TRIT_MAP");
 }
 
 TEST(Arrange, RefusesAnUnknownForm) {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "base/thread_pool.h"
+#include "base/timer.h"
 #include "kernels/kernels.h"
 #include "model/kernel_check.h"
 #include "model/model_files.h"
@@ -75,12 +76,22 @@ Model Model::open(const Path& path) {
 Model Model::open_to_run(const Path& path) { return open_to_run(path, Ranks()); }
 
 Model Model::open_to_run(const Path& path, const Ranks& ranks) {
+  Timer timer;
+  LoadTimes times;
+  const auto lap = [&timer](double& part) {
+    part = timer.seconds();
+    timer.restart();
+  };
   Model model = read_model(path, OpenFor::kRunning);
+  lap(times.read);
   model.weights_ = part_of(model.weights_, ranks);
   model.layers_here_ = ranks.layers(model.config().layers);
   model.head_here_ = ranks.last_stage();
   model.arrange();
+  lap(times.arrange);
   check_kernels(model.weights(), kernels::active(), kernels::active_isa());
+  lap(times.check);
+  model.load_times_ = times;
   return model;
 }
 

@@ -24,6 +24,13 @@ struct QuantisationStats {
   int64_t flips = 0;  // levels that differ from the quantisation before (0 the first time)
 };
 
+// Seconds that open_to_run() took for its parts.
+struct LoadTimes {
+  double read = 0;     // metadata, float tensors checked
+  double arrange = 0;  // levels checked and made into tiles, what else moves into memory
+  double check = 0;    // kernels tried
+};
+
 // A model and the memory behind its Weights. Movable, not copyable.
 //
 // With masters (random(), open_masters()) the float32 parameters are there to be trained, and
@@ -49,6 +56,7 @@ class Model {
   // Where it came from, for people: "BitNet b1.58 2B4T (Hugging Face, packed)". Empty for random().
   const std::string& origin() const { return origin_; }
   const Weights& weights() const { return weights_; }
+  const LoadTimes& load_times() const { return load_times_; }
   std::span<const TensorRow> table() const { return table_; }
   std::span<float> masters() { return {masters_.data(), masters_.size()}; }
   std::span<const float> masters() const { return {masters_.data(), masters_.size()}; }
@@ -60,7 +68,8 @@ class Model {
 
   // Packed levels that meet int8 inputs become tiles (quant/tiles.h), of the form that choose_tile_form() names for
   // each, in huge pages; all threads at once, and the file's pages leave memory on the way. What the kernels
-  // read as it is stays in the file; what was made at load and is read from end to end moves into huge pages too.
+  // read as it is stays in the file when that is mapped in huge pages, and moves into such otherwise; TRIT_MAP=on or off
+  // decides instead.
   // Afterwards the model runs faster, and cannot be written, counted or trained any more.
   void arrange();
 
@@ -76,7 +85,9 @@ class Model {
   explicit Model(const Config& config);
   void allocate_masters();
   void arrange(size_t row, uint8_t* to);
-  bool stays_in_file(size_t row) const;
+  bool is_tiled(size_t row) const;
+  bool of_file(size_t row) const;
+  bool file_will_do() const;
   bool is_here(const TensorRow& row) const;
   Linear& product_of(const TensorRow& row);
   int64_t stored_bytes(const TensorRow& row) const;
@@ -92,6 +103,7 @@ class Model {
       unchecked_;  // by row: what errors call levels that nobody has checked yet
   std::vector<std::shared_ptr<const void>> files_;  // open files that weights point into
   HugeBuffer arranged_;
+  LoadTimes load_times_;
   Share layers_here_;  // of the pipeline's stage
   bool head_here_ = true;
 };

@@ -275,14 +275,25 @@ void load_row(const Source& source, ModelBuilder& builder, size_t index) {
   load_bitlinear_floats(source, builder, index, tensor);
 }
 
+std::span<const std::byte> all_data(const Gguf& file) {
+  const std::byte *begin = nullptr, *end = nullptr;
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (begin == nullptr || tensor.data.data() < begin) begin = tensor.data.data();
+    end = std::max(end, tensor.data.data() + tensor.data.size());
+  }
+  return {begin, end};
+}
+
 // Float tensors one after the other, since checking the largest keeps all threads busy; matrices of levels side by
 // side. The check of a tensor reads all of it; what runs where it lies stays in memory, the rest comes back when it
 // is read again.
 void load_rows(const Source& source, ModelBuilder& builder, OpenFor purpose) {
   const auto load = [&](size_t index) {
+    const TensorRow& row = builder.table()[index];
     load_row(source, builder, index);
-    if (purpose == OpenFor::kAnything)
-      release_pages(source.file.find_tensor(builder.table()[index].gguf_name)->data);
+    // Levels too that nobody has read: their scales lie in the same huge pages.
+    if (purpose == OpenFor::kAnything || is_packed(builder.config(), row))
+      release_pages(source.file.find_tensor(row.gguf_name)->data);
   };
   std::vector<size_t> levels;
   for (size_t index = 0; index < builder.table().size(); ++index) {
@@ -321,20 +332,22 @@ std::string origin_of(const Gguf& file, const GgufModel& gguf) {
 }  // namespace
 
 Model open_gguf_model(const Path& path, OpenFor purpose) {
-  auto file = std::make_shared<const Gguf>(Gguf::open(path));
-  const GgufModel gguf = read_gguf_model(*file);
+  Gguf file = Gguf::open(path);
+  const GgufModel gguf = read_gguf_model(file);
   const Config& config = gguf.config;
-  Source source{*file, gguf};
+  Source source{file, gguf};
   // Before anything is allocated by the config's numbers: the file must hold the largest tensors.
   source.get("token_embd.weight", {config.vocabulary, config.hidden});
-  file->get_tensor(fmt::format("blk.{}.ffn_down.weight", config.layers - 1));
+  file.get_tensor(fmt::format("blk.{}.ffn_down.weight", config.layers - 1));
 
-  source.exact_scales = read_exact_scales(*file, gguf);
+  source.exact_scales = read_exact_scales(file, gguf);
+  prefer_huge_pages(all_data(file));
   ModelBuilder builder(config, purpose);
   load_rows(source, builder, purpose);
   refuse_strangers(source, builder.table());
-  builder.keep(file);
-  return builder.finish(origin_of(*file, gguf));
+  std::string origin = origin_of(file, gguf);
+  builder.keep(std::make_shared<const MappedFile>(std::move(file).take_file()));
+  return builder.finish(std::move(origin));
 }
 
 bool check_tensors(const Path& path) {
