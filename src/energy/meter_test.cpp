@@ -1,0 +1,101 @@
+#include "energy/meter.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "energy/nvml.h"
+
+namespace trit {
+namespace {
+
+// 100 W, counted in steps of 0.1 s: 10 J each.
+class SteppingMeter : public EnergyMeter {
+ public:
+  explicit SteppingMeter(const double& clock) : clock_(clock) {}
+  double joules() override {
+    ++reads;
+    return 10 * std::floor(clock_ / 0.1 + 1e-9);
+  }
+  int reads = 0;
+
+ private:
+  const double& clock_;
+};
+
+// A step takes 16 ms. The meter is seen to move after steps 7 (0.112 s, 10 J), 13, 19, 25, 32, 38 (0.608 s) and 44 (0.704 s,
+// 70 J), the first that is 0.5 s after the first.
+TEST(Meter, CountsWholeMovesOfTheMeter) {
+  double clock = 0;
+  SteppingMeter meter(clock);
+  const MeteredWork work = metered(
+      meter, 0.5, [&] { clock += 0.016; }, [&] { return clock; });
+  EXPECT_EQ(work.steps, 44 - 7);
+  EXPECT_NEAR(work.seconds, 0.704 - 0.112, 1e-9);
+  EXPECT_NEAR(work.joules, 70 - 10, 1e-9);
+  EXPECT_NEAR(work.joules_per_step(), 60.0 / 37, 1e-9);
+  EXPECT_NEAR(work.watts(), 60 / 0.592, 1e-9);
+}
+
+TEST(Meter, IsNotReadAfterEveryShortStep) {
+  double clock = 0;
+  SteppingMeter meter(clock);
+  const MeteredWork work = metered(
+      meter, 1, [&] { clock += 0.0002; }, [&] { return clock; });
+  EXPECT_NEAR(work.joules_per_step(), 100 * 0.0002, 0.0002);
+  EXPECT_LT(meter.reads, 260);  // of 5,500 steps
+}
+
+TEST(Meter, ThatStandsStillIsRefused) {
+  class Still : public EnergyMeter {
+    double joules() override { return 5; }
+  } still;
+  double clock = 0;
+  EXPECT_THROW(metered(
+                   still, 1, [&] { clock += 0.1; }, [&] { return clock; }),
+               Error);
+}
+
+// A library of one device, at 00000000:5D:00.0.
+int opened = 0;
+unsigned long long counted = 0;
+int init() { return ++opened, 0; }
+int no_driver() { return 9; }
+int shut() { return --opened, 0; }
+int device_at(const char* bus, NvmlDevice* device) {
+  *device = &opened;
+  return std::string(bus) == "00000000:5D:00.0" ? 0 : 6;
+}
+int millijoules(NvmlDevice device, unsigned long long* energy) {
+  *energy = counted;
+  return device == &opened ? 0 : 2;
+}
+const char* text(int code) { return code == 9 ? "Driver Not Loaded" : "Not Found"; }
+constexpr NvmlCalls kCalls{init, shut, device_at, millijoules, text};
+
+TEST(Nvml, GivesJoules) {
+  std::string why;
+  counted = 1234567;
+  {
+    const auto meter = nvidia_meter(kCalls, "00000000:5D:00.0", why);
+    ASSERT_NE(meter, nullptr) << why;
+    EXPECT_DOUBLE_EQ(meter->joules(), 1234.567);
+    EXPECT_EQ(opened, 1);
+  }
+  EXPECT_EQ(opened, 0);
+}
+
+TEST(Nvml, SaysWhyThereIsNoMeter) {
+  std::string why;
+  EXPECT_EQ(nvidia_meter(kCalls, "00000000:01:00.0", why), nullptr);
+  EXPECT_EQ(why, "NVML: Not Found");
+  EXPECT_EQ(opened, 0);
+  NvmlCalls without = kCalls;
+  without.init = no_driver;
+  EXPECT_EQ(nvidia_meter(without, "00000000:5D:00.0", why), nullptr);
+  EXPECT_EQ(why, "NVML: Driver Not Loaded");
+}
+
+}  // namespace
+}  // namespace trit
