@@ -12,6 +12,14 @@
 
 namespace trit {
 
+// Bytes of a device's memory.
+struct BackendMemory {
+  int64_t weights = 0;  // which other backends may share
+  int64_t cache = 0;
+  int64_t work = 0;  // activations, logits, scratch
+  int64_t all() const { return weights + cache + work; }
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -32,6 +40,8 @@ class Backend {
   virtual void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out);
   // Makes page `to` a copy of page `from`, in every layer.
   virtual void copy_page(PageId from, PageId to) = 0;
+  // Nothing where the memory is the process's own.
+  virtual BackendMemory memory() const { return {}; }
 
  private:
   Buffer<float> top_logits_;

@@ -50,6 +50,10 @@ class CudaBackend : public Backend {
   int64_t page_positions() const override { return kernels::kPagePositions; }
   int64_t page_bytes() const override { return page_bytes_; }
   int64_t max_rows() const override { return state_.max_rows(); }
+  BackendMemory memory() const override {
+    return {weights_.bytes(), cache_.bytes(),
+            state_.bytes() + logits_.bytes() + gathered_.bytes() + top_.bytes() + control_.bytes()};
+  }
 
   void run(const Batch& batch) override {
     const auto rows = std::ssize(batch.tokens);
@@ -280,6 +284,13 @@ CudaWeights cuda_weights(const Weights& weights, int device) {
   return std::make_shared<const cuda::DeviceWeights>(weights, stream.handle());
 }
 
+CudaWeights cuda_random_weights(const Config& shape, int device) {
+  constexpr uint64_t kSeed = 1;
+  cuda::use_device(device);
+  const cuda::Stream stream;
+  return std::make_shared<const cuda::DeviceWeights>(shape, kSeed, stream.handle());
+}
+
 std::unique_ptr<Backend> cuda_backend(CudaWeights weights, const CudaBackendOptions& options) {
   return std::make_unique<CudaBackend>(std::move(weights), options);
 }
@@ -291,7 +302,7 @@ std::unique_ptr<Backend> cuda_backend(const Weights& weights, const CudaBackendO
 CudaDevice cuda_device(int device) {
   cuda::use_device(device);
   for (const cuda::DeviceInfo& info : cuda::devices())
-    if (info.index == device) return {info.name, info.memory, cuda::free_memory()};
+    if (info.index == device) return {info.name, info.memory, cuda::free_memory(), info.bus};
   return {};
 }
 

@@ -31,6 +31,8 @@ using CudaWeights = std::shared_ptr<const cuda::DeviceWeights>;
 // becomes the calling thread's; they may be let go afterwards. Throws Error when the build has no CUDA, the machine no
 // such device, the device too little memory, or its kernels do not run the model's form.
 CudaWeights cuda_weights(const Weights& weights, int device);
+// Random weights of a shape, made on the device: for measuring, since neither speed nor memory depends on them.
+CudaWeights cuda_random_weights(const Config& shape, int device);
 // On the calling thread's device. Throws Error saying what is needed when its memory has no room for the cache.
 std::unique_ptr<Backend> cuda_backend(CudaWeights weights, const CudaBackendOptions& options);
 // Both, on device 0.
@@ -39,6 +41,7 @@ std::unique_ptr<Backend> cuda_backend(const Weights& weights, const CudaBackendO
 struct CudaDevice {
   std::string name;              // "NVIDIA H200"
   int64_t memory = 0, free = 0;  // bytes
+  std::string bus;               // its place on the PCI bus, "00000000:5D:00.0"
 };
 // Makes it the calling thread's. Throws Error when there is none.
 CudaDevice cuda_device(int device);

@@ -12,6 +12,7 @@ namespace {
 }  // namespace
 
 CudaWeights cuda_weights(const Weights&, int) { refuse(); }
+CudaWeights cuda_random_weights(const Config&, int) { refuse(); }
 std::unique_ptr<Backend> cuda_backend(CudaWeights, const CudaBackendOptions&) { refuse(); }
 std::unique_ptr<Backend> cuda_backend(const Weights&, const CudaBackendOptions&) { refuse(); }
 CudaDevice cuda_device(int) { refuse(); }

@@ -30,13 +30,15 @@ std::vector<DeviceInfo> devices() {
     cudaDeviceProp p{};
     TRIT_CUDA(cudaGetDeviceProperties(&p, i));
     if (p.major < 8) continue;
-    all.push_back({.index = i,
-                   .name = p.name,
-                   .major = p.major,
-                   .minor = p.minor,
-                   .multiprocessors = p.multiProcessorCount,
-                   .memory = static_cast<int64_t>(p.totalGlobalMem),
-                   .l2 = p.l2CacheSize});
+    all.push_back(
+        {.index = i,
+         .name = p.name,
+         .major = p.major,
+         .minor = p.minor,
+         .multiprocessors = p.multiProcessorCount,
+         .memory = static_cast<int64_t>(p.totalGlobalMem),
+         .l2 = p.l2CacheSize,
+         .bus = fmt::format("{:08X}:{:02X}:{:02X}.0", p.pciDomainID, p.pciBusID, p.pciDeviceID)});
   }
   return all;
 }

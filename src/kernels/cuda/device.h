@@ -26,6 +26,7 @@ struct DeviceInfo {
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   int64_t memory = 0, l2 = 0;  // bytes
+  std::string bus;             // its place on the PCI bus as NVML knows it, "00000000:5D:00.0"
 };
 bool built();                       // with CUDA
 std::vector<DeviceInfo> devices();  // that this build has code for

@@ -132,8 +132,15 @@ void top_logits(StreamHandle stream, const float* logits, int64_t T, int64_t V, 
                 int32_t* tokens, float* values, const Scratch& scratch);
 int64_t top_logits_scratch_bytes(int64_t T, int64_t V, int64_t k);
 
-// Reads all `bytes` (a multiple of 16), to measure the memory; `out` is a word of no meaning. (read.cu)
-void read_all(StreamHandle stream, const void* from, int64_t bytes, uint32_t* out);
+// Reads all `bytes` (a multiple of 16), to measure the memory, with so many blocks a multiprocessor; `out` is a word of no
+// meaning. (read.cu)
+void read_all(StreamHandle stream, const void* from, int64_t bytes, uint32_t* out, int blocks = 4);
+
+// Random weights to measure with, `bytes` a multiple of 8: word i of 64 bits is made of splitmix64(seed + i). (random.cu)
+// Codes of ternary levels: pairs of bits, of which 3 becomes 1.
+void random_codes(StreamHandle stream, void* out, int64_t bytes, uint64_t seed);
+// float16: size * (each 16 bits as a signed integer) / 2^15, size > 0.
+void random_halves(StreamHandle stream, void* out, int64_t bytes, uint64_t seed, float size);
 
 // ---- Attention over paged keys and values (attention.cu, kv.cu) ----
 

@@ -1,6 +1,7 @@
 #include "model/cuda/device_weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <initializer_list>
 
@@ -33,10 +34,14 @@ DenseForm form_of(const StoredMatrix& m, std::string_view what) {
       what);
 }
 
-// Lays everything out one after the other: first without memory, to learn how much it takes, then for real.
+constexpr float kRandomSize = 0.04f;  // of float weights: keeps activations in range
+
+// Lays everything out one after the other: first without memory, to learn how much it takes, then for real. With a
+// seed, matrices are not copied but filled with random weights.
 class Uploader {
  public:
-  Uploader(std::byte* base, StreamHandle stream) : base_(base), stream_(stream) {}
+  Uploader(std::byte* base, std::optional<uint64_t> seed, StreamHandle stream)
+      : base_(base), seed_(seed), stream_(stream) {}
   int64_t bytes() const { return used_; }
   int64_t largest() const { return largest_; }
 
@@ -54,6 +59,20 @@ class Uploader {
     return to;
   }
   void stage(int64_t bytes) { staging_bytes_ = bytes; }
+
+  // The same for a matrix of levels or of floats.
+  template <class Make>
+  const std::byte* add_matrix(int64_t bytes, bool levels, const Make& make) {
+    if (!seed_) return add(bytes, make);
+    std::byte* to = base_ == nullptr ? nullptr : base_ + used_;
+    const uint64_t seed = *seed_ + static_cast<uint64_t>(used_) / 8;
+    used_ += aligned(bytes);
+    if (to == nullptr) return nullptr;
+    const int64_t words = (bytes + 7) / 8 * 8;
+    levels ? random_codes(stream_, to, words, seed)
+           : random_halves(stream_, to, words, seed, kRandomSize);
+    return to;
+  }
 
   Norm norm(const float* gain, int64_t size, float epsilon) {
     if (gain == nullptr) return {};
@@ -96,11 +115,11 @@ class Uploader {
             "the kernels for NVIDIA devices multiply levels with int8 activations; this model's "
             "are float: "
             "run it with --device cpu");
-      TRIT_CHECK(part->packed != nullptr && part->inputs == columns);
+      TRIT_CHECK((seed_ || part->packed != nullptr) && part->inputs == columns);
       tiles += mma_tiles(part->outputs);
     }
     const auto count = static_cast<int64_t>(parts.size());
-    const std::byte* levels = add(tiles * tile, [&](std::byte* at) {
+    const std::byte* levels = add_matrix(tiles * tile, true, [&](std::byte* at) {
       int64_t first = 0;
       for (int64_t i = 0; i < count; ++i) {
         const Linear& part = *parts[static_cast<size_t>(i)];
@@ -142,7 +161,7 @@ class Uploader {
       TRIT_CHECK(part->inputs == columns && part->dense.row_bytes(columns) == row);
       rows += run == 1 ? part->outputs : padded_rows(part->outputs);
     }
-    const std::byte* weights = add(rows * row, [&](std::byte* at) {
+    const std::byte* weights = add_matrix(rows * row, false, [&](std::byte* at) {
       int64_t first = 0;
       for (int64_t i = 0; i < count; ++i) {
         const Linear& part = *parts[static_cast<size_t>(i)];
@@ -170,6 +189,7 @@ class Uploader {
   }
 
   std::byte* base_;
+  std::optional<uint64_t> seed_;
   StreamHandle stream_;
   PinnedMemory staging_;
   int64_t used_ = 0, largest_ = 0, staging_bytes_ = 0;
@@ -207,13 +227,41 @@ void upload(const Weights& weights, Uploader& to, DeviceWeights& out) {
   out.final_norm = to.norm(weights.final_norm, c.hidden, c.norm_epsilon);
 }
 
+// Weights of a shape whose matrices are nowhere, and whose gains are all `ones`.
+Weights blank_weights(const Config& config, const std::vector<float>& ones) {
+  Weights weights = empty_weights(config);
+  for (const TensorRow& row : tensor_table(config)) {
+    if (row.role == TensorRole::kNorm)
+      point_at(weights, row, {ones.data(), DType::kF32});
+    else if (!is_packed(config, row))
+      point_at(weights, row, {nullptr, DType::kF16});
+  }
+  for (LayerWeights& layer : weights.layers) {
+    for (Linear& linear : layer.projections)  // outputs about as large as inputs
+      linear.scale = std::sqrt(2.0f / static_cast<float>(linear.inputs));
+  }
+  return weights;
+}
+
 }  // namespace
 
 DeviceWeights::DeviceWeights(const Weights& weights, StreamHandle stream) : config(weights.config) {
-  Uploader dry(nullptr, stream);
+  make(weights, std::nullopt, stream);
+}
+
+DeviceWeights::DeviceWeights(const Config& shape, uint64_t seed, StreamHandle stream)
+    : config(shape) {
+  const std::vector<float> ones(
+      static_cast<size_t>(std::max({shape.hidden, shape.ffn, shape.heads * shape.head_dim})), 1.0f);
+  make(blank_weights(shape, ones), seed, stream);
+}
+
+void DeviceWeights::make(const Weights& weights, std::optional<uint64_t> seed,
+                         StreamHandle stream) {
+  Uploader dry(nullptr, seed, stream);
   upload(weights, dry, *this);
   memory_ = DeviceMemory(dry.bytes());
-  Uploader uploader(memory_.data(), stream);
+  Uploader uploader(memory_.data(), seed, stream);
   uploader.stage(dry.largest());
   upload(weights, uploader, *this);
   wait(stream);

@@ -5,6 +5,7 @@
 // tiles of 16 rows alternate. Where each has a norm gain of its own (NormForm::kInner) their inputs differ, so
 // they stay apart.
 
+#include <optional>
 #include <vector>
 
 #include "kernels/cuda/kernels.h"
@@ -35,6 +36,8 @@ class DeviceWeights {
   // Error for forms that the device's kernels do not have (levels with float inputs), and when there is not
   // enough memory.
   DeviceWeights(const Weights& weights, StreamHandle stream);
+  // Random weights of a shape, made on the device: levels with int8 inputs, all else float16, norms of ones.
+  DeviceWeights(const Config& shape, uint64_t seed, StreamHandle stream);
 
   Config config;
   DenseLayer embedding, head;
@@ -46,6 +49,7 @@ class DeviceWeights {
   int64_t bytes() const { return memory_.bytes(); }
 
  private:
+  void make(const Weights& weights, std::optional<uint64_t> seed, StreamHandle stream);
   DeviceMemory memory_;
 };
 
