@@ -123,6 +123,31 @@ TEST_F(Bench, ModelTakesAShapeAndTheMachinesLimits) {
   EXPECT_FALSE(json["limits"]["rates"].empty());
 }
 
+TEST_F(Bench, PaperMeasuresSizesOneByOne) {
+  const std::vector<std::string> arguments = {
+      "bench",    "paper",       "--contexts",  "1,8",      "--steps",     "4",
+      "--prompt", "16",          "--sequence",  "32",       "--batches",   "2",
+      "--append", "report.json", "--made-from", "a commit", "--no-largest"};
+  std::vector<std::string> first = arguments, second = arguments;
+  first.insert(first.end(), {"--sizes", "nano"});
+  second.insert(second.end(), {"--sizes", "micro", "--weights", "ternary", "-o", "csv"});
+  const Outcome page = trit(first);
+  ASSERT_EQ(page.code, 0) << page.err;
+  EXPECT_NE(page.out.find("## A token after 8"), std::string::npos) << page.out;
+  const Outcome rows = trit(second);
+  ASSERT_EQ(rows.code, 0) << rows.err;
+  EXPECT_TRUE(rows.out.starts_with("size,weights,measure,tokens,rows,cache,value,spread,unit\n"));
+  EXPECT_NE(rows.out.find("\n\"nano\",\"float16\",\"batch\",32,2,\"f16\","), std::string::npos)
+      << rows.out;
+  const Json saved = parse_json(text_of(at("report.json")), "report.json");
+  EXPECT_EQ(saved["made_from"], "a commit");
+  for (const Json& figure : saved["figures"]) EXPECT_GT(figure["value"].get<double>(), 0) << figure;
+  // The page comes from the report alone.
+  const Outcome again = trit({"bench", "paper", "--report", "report.json"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(again.out.find("| micro |"), std::string::npos) << again.out;
+}
+
 TEST_F(Bench, BadOptionsGetOneLine) {
   const std::vector<std::vector<std::string>> rows = {
       {"roofline", "-t", "0"},
@@ -147,6 +172,11 @@ TEST_F(Bench, BadOptionsGetOneLine) {
       {"model", "model.gguf", "--like", "3B"},
       {"model", "--like", "9B"},
       {"model", "--like", "nano", "--family", "gpt"},
+      {"paper", "--sizes", "4B"},
+      {"paper", "--device", "gpu"},
+      {"paper", "--weights", "binary"},
+      {"paper", "--contexts", "0"},
+      {"paper", "--report", "missing.json"},
       {"sing"},
   };
   for (std::vector<std::string> arguments : rows) {

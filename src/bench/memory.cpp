@@ -1,5 +1,7 @@
 #include "bench/memory.h"
 
+#include <unistd.h>
+
 #include <fstream>
 #include <limits>
 #include <string>
@@ -13,6 +15,13 @@ int64_t available_memory() {
     if (word == "MemAvailable:" && info >> kib) return kib * 1024;
   }
   return std::numeric_limits<int64_t>::max();
+}
+
+int64_t resident_memory() {
+  std::ifstream sizes("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  sizes >> all >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
 }
 
 }  // namespace trit::bench

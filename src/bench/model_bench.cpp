@@ -78,16 +78,21 @@ class Bencher {
   void note_memory() {
     report_.peak_memory = static_cast<int64_t>(peak_memory());
     report_.device_memory = place_.used_memory();
+    if (runner_) report_.device_parts = runner_->memory();
   }
 
   static int64_t positions(const ModelTest& t) { return t.depth + t.prompt + t.generate; }
+
+  RunnerOptions runner_options(int64_t sequences, int64_t room) const {
+    return {.kv_type = options_.kv_type, .sequences = sequences, .positions = room};
+  }
 
   std::string hindrance(const ModelTest& test) const {
     const Config& config = model_.config();
     if (positions(test) > config.context)
       return fmt::format("the model's context is {}", config.context);
     const int64_t needed =
-        ModelRunner::memory_bytes(config, options_.kv_type, test.sequences, positions(test));
+        ModelRunner::memory_bytes(config, runner_options(test.sequences, positions(test)));
     if (runner_ == nullptr || sequences_ < test.sequences) {
       const int64_t there = place_.is_cpu() ? available_memory() : place_.free_memory();
       if (needed > there / 10 * 9)
@@ -105,10 +110,13 @@ class Bencher {
           room = std::max(room, positions(other));
       }
       runner_.reset();
-      runner_ = std::make_unique<ModelRunner>(model_.weights(), place_, options_.kv_type,
-                                              test.sequences, std::max(room, positions(test)));
-      sequences_ = test.sequences;
       room_ = std::max(room, positions(test));
+      const auto make = [this](const CpuBackendOptions& o) {
+        return place_.backend(model_.weights(), o);
+      };
+      runner_ = std::make_unique<ModelRunner>(model_.config(), make,
+                                              runner_options(test.sequences, room_));
+      sequences_ = test.sequences;
       filled_ = 0;
     }
     if (filled_ < test.depth) {
@@ -165,7 +173,7 @@ class Bencher {
       return weights / static_cast<double>(test.sequences) + cached * middle;
     }
     // Weights once a pass of many rows; the cache once a pass as well.
-    const auto rows = static_cast<double>(std::min(ModelRunner::kPromptRows, test.prompt));
+    const auto rows = static_cast<double>(std::min(kPromptRows, test.prompt));
     const double middle = static_cast<double>(test.depth) + static_cast<double>(test.prompt) / 2;
     return (weights + cached * middle) / rows;
   }
@@ -244,6 +252,9 @@ OrderedJson to_json(const ModelReport& report, const Machine& machine) {
   for (const NotMeasured& row : report.not_measured)
     not_measured.push_back({{"test", row.name}, {"why", row.why}});
   const bool prompted = report.first_prompt > 0;
+  const auto parts = [&](int64_t BackendMemory::*part) {
+    return report.on_device ? OrderedJson(report.device_parts.*part) : OrderedJson(nullptr);
+  };
   const auto limits = machine.rates.empty() ? OrderedJson(nullptr) : to_json(machine);
   return {
       {"model",
@@ -259,7 +270,10 @@ OrderedJson to_json(const ModelReport& report, const Machine& machine) {
         {"first_prompt_tokens", prompted ? OrderedJson(report.first_prompt) : nullptr},
         {"first_token_seconds", prompted ? OrderedJson(report.first_token_seconds) : nullptr},
         {"peak_memory_bytes", report.peak_memory},
-        {"device_memory_bytes", report.on_device ? OrderedJson(report.device_memory) : nullptr}}},
+        {"device_memory_bytes", report.on_device ? OrderedJson(report.device_memory) : nullptr},
+        {"device_weights_bytes", parts(&BackendMemory::weights)},
+        {"device_cache_bytes", parts(&BackendMemory::cache)},
+        {"device_work_bytes", parts(&BackendMemory::work)}}},
       {"results", rows_of(report, machine)},
       {"not_measured", not_measured},
       {"limits", limits}};

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "bench/machine.h"
 #include "infer/cpu_backend.h"
+#include "infer/place.h"
 #include "model/checkpoint.h"
 
 namespace trit::bench {
@@ -56,7 +57,8 @@ struct ModelReport {
   int64_t peak_memory = 0;         // of the process, before more than one sequence ran
   std::string runs_on;             // the device's name, or the instruction set
   bool on_device = false;
-  int64_t device_memory = 0;    // in use on the device then, in bytes
+  int64_t device_memory = 0;    // in use on the device then, in bytes, by everyone
+  BackendMemory device_parts;   // what of it is the model's
   double device_read_rate = 0;  // bytes/s that it can be read at, measured; 0: it was not
   std::vector<ModelResult> results;
   std::vector<NotMeasured> not_measured;  // for want of memory or context

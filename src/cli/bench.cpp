@@ -25,11 +25,13 @@ Examples:
   trit bench roofline --plot roofline.html
   trit bench kernels --only two_bit,base3 --quick
   trit bench model model.gguf -p 512 -n 128
+  trit bench paper --device cuda
 Each has its own --help. Measure on an idle machine: what else runs shows in the figures.
 )");
   add_bench_roofline(*group);
   add_bench_kernels(*group);
   add_bench_model(*group);
+  add_bench_paper(*group);
 }
 
 }  // namespace trit

@@ -122,8 +122,11 @@ std::string table(const bench::ModelReport& report, const bench::Machine& machin
   text += fmt::format("peak memory {}, {}\n", human_bytes(static_cast<double>(report.peak_memory)),
                       report.runs_on);
   if (report.on_device) {
-    text += fmt::format("{} in use on the device",
-                        human_bytes(static_cast<double>(report.device_memory)));
+    const BackendMemory& parts = report.device_parts;
+    const auto size = [](int64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+    text += fmt::format(
+        "{} in use on the device: {} of weights, {} of cache, {} to work in, and the driver's",
+        size(report.device_memory), size(parts.weights), size(parts.cache), size(parts.work));
     if (report.device_read_rate > 0)
       text += fmt::format(", which can be read at {:.0f} GB/s", report.device_read_rate / 1e9);
     text += "\n";

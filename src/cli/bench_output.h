@@ -54,5 +54,6 @@ bench::Machine measure_machine_with_progress(bench::MachineOptions options);
 void add_bench_roofline(CLI::App& group);
 void add_bench_kernels(CLI::App& group);
 void add_bench_model(CLI::App& group);
+void add_bench_paper(CLI::App& group);
 
 }  // namespace trit

@@ -1,0 +1,335 @@
+#include "bench/paper_page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "bench/paper_figures.h"
+#include "bench/table.h"
+#include "model/config.h"
+
+namespace trit::bench {
+namespace {
+
+using M = PaperMeasure;
+using Rows = std::vector<OrderedJson>;
+
+OrderedJson known(double value) { return value > 0 ? OrderedJson(value) : OrderedJson(nullptr); }
+
+// What the tables look up.
+class Figures {
+ public:
+  explicit Figures(const PaperReport& report) : report_(report) {}
+
+  // The first with these, of any cache.
+  std::optional<double> get(const std::string& size, const char* weights, M measure,
+                            int64_t tokens = -1, int64_t rows = -1) const {
+    for (const PaperFigure& f : report_.figures) {
+      if (f.size == size && f.weights == weights && f.measure == measure &&
+          (tokens < 0 || f.tokens == tokens) && (rows < 0 || f.rows == rows))
+        return f.value;
+    }
+    return std::nullopt;
+  }
+  // The values of a field that a measure has, in order.
+  std::vector<int64_t> values(M measure, int64_t PaperFigure::*field) const {
+    std::vector<int64_t> all;
+    for (const PaperFigure& f : report_.figures) {
+      if (f.measure == measure && std::ranges::find(all, f.*field) == all.end())
+        all.push_back(f.*field);
+    }
+    std::ranges::sort(all);
+    return all;
+  }
+  const PaperReport& report() const { return report_; }
+
+ private:
+  const PaperReport& report_;
+};
+
+// Puts float16, ternary and how many times better that is into a row; `inverse`: less is better.
+bool put_pair(OrderedJson& row, std::optional<double> full, std::optional<double> ternary,
+              bool less_is_better, double scale = 1) {
+  row["float16"] = full ? OrderedJson(*full * scale) : nullptr;
+  row["ternary"] = ternary ? OrderedJson(*ternary * scale) : nullptr;
+  row["ratio"] = nullptr;
+  if (full && ternary) row["ratio"] = less_is_better ? *full / *ternary : *ternary / *full;
+  return full || ternary;
+}
+
+// A table without the columns that nobody fills.
+std::string titled(const std::string& title, const std::string& text,
+                   std::span<const Column> columns, const Rows& rows) {
+  if (rows.empty()) return "";
+  std::vector<Column> filled;
+  for (const Column& column : columns) {
+    const auto has = [&](const OrderedJson& row) {
+      return row.contains(column.key) && !row[column.key].is_null();
+    };
+    if (std::ranges::any_of(rows, has)) filled.push_back(column);
+  }
+  return fmt::format("## {}\n\n{}\n\n{}\n", title, text, markdown(filled, rows));
+}
+
+std::string token_table(const Figures& figures, int64_t tokens) {
+  constexpr Column kColumns[] = {{"size", "size"},
+                                 {"float16", "float16, ms", 3},
+                                 {"ternary", "ternary, ms", 3},
+                                 {"ratio", "times faster", 2},
+                                 {"paper_ratio", "paper: times", 2},
+                                 {"paper_float", "paper: float16, ms", 2},
+                                 {"paper_ternary", "paper: ternary, ms", 2},
+                                 {"pytorch", "PyTorch float16, ms", 2},
+                                 {"goal_ms", "goal, ms", 2},
+                                 {"goal_ratio", "goal, times", 1}};
+  Rows rows;
+  for (const std::string& size : figures.report().sizes()) {
+    OrderedJson row = {{"size", size}};
+    if (!put_pair(row, figures.get(size, "float16", M::kTokenTime, tokens),
+                  figures.get(size, "ternary", M::kTokenTime, tokens), true))
+      continue;
+    if (const PaperSize* paper = paper_size(size); paper != nullptr && tokens <= 1) {
+      row["paper_float"] = known(paper->float_ms);
+      row["paper_ternary"] = known(paper->ternary_ms);
+      row["paper_ratio"] = known(paper->float_ms / paper->ternary_ms);
+      row["pytorch"] = known(paper->pytorch_ms);
+      row["goal_ms"] = known(paper->goal_ms);
+      row["goal_ratio"] = known(paper->goal_speedup);
+    }
+    rows.push_back(row);
+  }
+  const size_t columns = tokens <= 1 ? std::size(kColumns) : 4;
+  return titled(fmt::format("A token after {}", tokens),
+                "One sequence, the likeliest token found behind each; medians.",
+                std::span(kColumns).first(columns), rows);
+}
+
+std::string memory_table(const Figures& figures) {
+  constexpr Column kColumns[] = {{"size", "size"},
+                                 {"float16", "float16, GB", 2},
+                                 {"ternary", "ternary, GB", 2},
+                                 {"ratio", "times less", 2},
+                                 {"paper_float", "paper: float16, GB", 2},
+                                 {"paper_ternary", "paper: ternary, GB", 2},
+                                 {"paper_ratio", "paper: times", 2},
+                                 {"weights", "ternary: weights", 3},
+                                 {"cache", "cache", 3},
+                                 {"work", "to work in", 3}};
+  Rows rows;
+  for (const std::string& size : figures.report().sizes()) {
+    OrderedJson row = {{"size", size}};
+    if (!put_pair(row, figures.get(size, "float16", M::kMemory),
+                  figures.get(size, "ternary", M::kMemory), true, 1e-9))
+      continue;
+    if (const PaperSize* paper = paper_size(size); paper != nullptr) {
+      row["paper_float"] = known(paper->float_gb);
+      row["paper_ternary"] = known(paper->ternary_gb);
+      row["paper_ratio"] = known(paper->float_gb / paper->ternary_gb);
+    }
+    for (const auto& [key, measure] : {std::pair("weights", M::kWeightMemory),
+                                       {"cache", M::kCacheMemory},
+                                       {"work", M::kWorkMemory}}) {
+      if (const auto bytes = figures.get(size, "ternary", measure)) row[key] = *bytes * 1e-9;
+    }
+    rows.push_back(row);
+  }
+  return titled("Memory",
+                "What the model takes while the tokens above are generated: weights, the cache of "
+                "one sequence, "
+                "everything to work in, and what the libraries allocate (the driver's own share, "
+                "the same for all, "
+                "is not counted). There is no second copy of the ternary matrices.",
+                kColumns, rows);
+}
+
+std::string prompt_table(const Figures& figures) {
+  constexpr Column kColumns[] = {{"size", "size"},
+                                 {"tokens", "tokens"},
+                                 {"rows", "in pieces of"},
+                                 {"float16", "float16, tokens/s", 0},
+                                 {"ternary", "ternary, tokens/s", 0},
+                                 {"ratio", "times faster", 2},
+                                 {"goal", "goal", 1}};
+  Rows rows;
+  for (const std::string& size : figures.report().sizes()) {
+    for (const int64_t tokens : figures.values(M::kPrompt, &PaperFigure::tokens)) {
+      for (const int64_t piece : figures.values(M::kPrompt, &PaperFigure::rows)) {
+        OrderedJson row = {{"size", size}, {"tokens", tokens}, {"rows", piece}};
+        if (!put_pair(row, figures.get(size, "float16", M::kPrompt, tokens, piece),
+                      figures.get(size, "ternary", M::kPrompt, tokens, piece), false))
+          continue;
+        if (size == "7B" && piece == tokens) row["goal"] = kGoalPromptSpeedup;
+        rows.push_back(row);
+      }
+    }
+  }
+  return titled("Prompts", "One sequence; medians.", kColumns, rows);
+}
+
+std::string batch_table(const Figures& figures) {
+  constexpr Column kColumns[] = {{"size", "size"},
+                                 {"rows", "sequences"},
+                                 {"tokens", "of"},
+                                 {"float16", "float16, tokens/s", 0},
+                                 {"ternary", "ternary, tokens/s", 0},
+                                 {"ratio", "times faster", 2}};
+  Rows rows;
+  for (const std::string& size : figures.report().sizes()) {
+    for (const int64_t tokens : figures.values(M::kBatch, &PaperFigure::tokens)) {
+      for (const int64_t sequences : figures.values(M::kBatch, &PaperFigure::rows)) {
+        OrderedJson row = {{"size", size}, {"rows", sequences}, {"tokens", tokens}};
+        if (put_pair(row, figures.get(size, "float16", M::kBatch, tokens, sequences),
+                     figures.get(size, "ternary", M::kBatch, tokens, sequences), false))
+          rows.push_back(row);
+      }
+    }
+  }
+  return titled("Several sequences together", "A token of each, all sequences nearly at their end.",
+                kColumns, rows);
+}
+
+std::string largest_table(const Figures& figures) {
+  constexpr Column kColumns[] = {
+      {"size", "size"},          {"what", "what"},
+      {"float16", "float16", 0}, {"ternary", "ternary", 0},
+      {"ratio", "times", 1},     {"paper", "paper (70B, two A100): times", 1},
+      {"goal", "goal, times", 0}};
+  Rows rows;
+  const auto add = [&](const std::string& size, const char* what, std::optional<double> full,
+                       std::optional<double> ternary, double paper, double goal) {
+    OrderedJson row = {{"size", size}, {"what", what}};
+    if (!put_pair(row, full, ternary, false)) return;
+    if (size == "70B") {
+      row["paper"] = paper;
+      row["goal"] = goal;
+    }
+    rows.push_back(row);
+  };
+  const PaperThroughput& paper = kPaperThroughput;
+  for (const std::string& size : figures.report().sizes()) {
+    const auto of = [&](const char* weights, M measure) {
+      return figures.get(size, weights, measure);
+    };
+    const auto speed = [&](const char* weights) -> std::optional<double> {
+      const auto batch = of(weights, M::kLargestBatch);
+      if (!batch) return std::nullopt;
+      return figures.get(size, weights, M::kBatch, -1, static_cast<int64_t>(*batch));
+    };
+    add(size, "sequences", of("float16", M::kLargestBatch), of("ternary", M::kLargestBatch),
+        paper.ternary_batch / paper.float_batch, kGoalBatchRatio);
+    add(size, "by the cache's bytes alone", of("float16", M::kLargestByBytes),
+        of("ternary", M::kLargestByBytes), paper.ternary_batch / paper.float_batch,
+        kGoalBatchRatio);
+    add(size, "tokens/s", speed("float16"), speed("ternary"),
+        paper.ternary_speed / paper.float_speed, kGoalThroughputRatio);
+  }
+  return titled("The largest batch", "As many sequences as memory has room for, found by trying.",
+                kColumns, rows);
+}
+
+std::string energy_table(const Figures& figures) {
+  constexpr Column kColumns[] = {{"size", "size"},
+                                 {"float16", "float16, J", 3},
+                                 {"ternary", "ternary, J", 3},
+                                 {"ratio", "times less", 2},
+                                 {"goal", "goal, times", 0},
+                                 {"float_watts", "float16, W", 0},
+                                 {"ternary_watts", "ternary, W", 0},
+                                 {"pytorch", "PyTorch float16, J", 2}};
+  Rows rows;
+  for (const std::string& size : figures.report().sizes()) {
+    OrderedJson row = {{"size", size}};
+    if (!put_pair(row, figures.get(size, "float16", M::kEnergy),
+                  figures.get(size, "ternary", M::kEnergy), true))
+      continue;
+    for (const auto& [key, weights] :
+         {std::pair("float_watts", "float16"), {"ternary_watts", "ternary"}}) {
+      if (const auto watts = figures.get(size, weights, M::kPower)) row[key] = *watts;
+    }
+    if (const PaperSize* paper = paper_size(size); paper != nullptr) {
+      row["goal"] = known(paper->goal_energy);
+      row["pytorch"] = known(paper->pytorch_joules);
+    }
+    rows.push_back(row);
+  }
+  return titled("Energy of a token",
+                "Measured by the device's own counter (NVML), one sequence, idle power included.",
+                kColumns, rows);
+}
+
+// "13824x2560"
+double weights_of(const std::string& shape) {
+  const size_t cross = shape.find('x');
+  if (cross == std::string::npos) return 0;
+  return std::strtod(shape.c_str(), nullptr) * std::strtod(shape.c_str() + cross + 1, nullptr);
+}
+
+std::string product_table(const Figures& figures) {
+  constexpr Column kColumns[] = {{"shape", "outputs x inputs"},
+                                 {"tokens", "rows"},
+                                 {"us", "us", 2},
+                                 {"read", "only reading, us", 2},
+                                 {"ratio", "times that", 2},
+                                 {"rate", "GB/s", 0},
+                                 {"tops", "TOPS", 0}};
+  Rows rows;
+  for (const PaperFigure& f : figures.report().figures) {
+    if (f.measure != M::kProduct || f.weights != "ternary") continue;
+    const double count = weights_of(f.size);
+    OrderedJson row = {{"shape", f.size}, {"tokens", f.tokens}, {"us", f.value}};
+    if (const auto read = figures.get(f.size, "read", M::kProduct, f.tokens)) {
+      row["read"] = *read;
+      row["ratio"] = f.value / *read;
+    }
+    if (f.tokens == 1)
+      row["rate"] = count / 4 / f.value * 1e-3;
+    else
+      row["tops"] = 2 * count * static_cast<double>(f.tokens) / f.value * 1e-6;
+    rows.push_back(row);
+  }
+  const auto rate = figures.get("", "read", M::kReadRate);
+  std::string text = fmt::format(
+      "Ternary products alone, weights not in a cache, beside a kernel that only reads them (goal: "
+      "{} times that).",
+      kGoalOverRead);
+  if (rate) text += fmt::format(" All of the memory is read at {:.0f} GB/s.", *rate);
+  return titled("Products", text, kColumns, rows);
+}
+
+std::string gap_list(const PaperReport& report) {
+  if (report.gaps.empty()) return "";
+  std::string text = "## Not measured\n\n";
+  for (const PaperGap& gap : report.gaps)
+    text += fmt::format("* {} {}: {}: {}\n", gap.size, gap.weights, gap.what, gap.why);
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string paper_page(const PaperReport& report) {
+  const Figures figures(report);
+  std::string cache;
+  for (const PaperFigure& f : report.figures) {
+    if (!f.cache.empty() && cache.find(f.cache) == std::string::npos)
+      cache += fmt::format("{}{}", cache.empty() ? "" : ", ", f.cache);
+  }
+  std::string text = fmt::format(
+      "# The paper's measurements on {}\n\n"
+      "Made by `trit bench paper` ({}) on {}, host {}. Weights are random: neither speed nor "
+      "memory depends on them.\n"
+      "Cached keys and values: {}. 70B has 8 key/value heads. Beside: \"The Era of 1-bit LLMs\" "
+      "(arXiv 2402.17764), which "
+      "names no device for its\nlatencies, and PyTorch's best float16 (compiled, CUDA graph, one "
+      "H200).\n\n",
+      report.device, report.made_from, report.date, report.host, cache.empty() ? "none" : cache);
+  for (const int64_t tokens : figures.values(M::kTokenTime, &PaperFigure::tokens))
+    text += token_table(figures, tokens);
+  text += memory_table(figures) + prompt_table(figures) + batch_table(figures) +
+          largest_table(figures) + energy_table(figures) + product_table(figures) +
+          gap_list(report);
+  while (text.ends_with("\n\n")) text.pop_back();
+  return text;
+}
+
+}  // namespace trit::bench
