@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kTokenPieces =
     16;  // rows of a pass while tokens are timed: little memory beside the weights
+constexpr double kWarmUp = 0.3;     // seconds
 constexpr int64_t kBatchSteps = 8;  // tokens of each sequence that are timed
 constexpr int64_t kPromptRepeats = 3;
 constexpr double kSlow = 4;  // seconds after which fewer repeats do
@@ -102,26 +103,34 @@ class ModelMeasures {
             fmt::format("the model's context is {}", config_.context));
       return too_long;
     });
-    if (contexts.empty()) return;
-    const int64_t room = std::ranges::max(contexts) + options_.steps;
-    ModelRunner one = runner(runner_options(1, room, kTokenPieces));
     for (const int64_t context : contexts) {
       say(fmt::format("a token after {}", context));
-      one.rewind(0);
+      ModelRunner one = runner(runner_options(1, context + options_.steps, kTokenPieces));
       one.prefill(context);
-      for (int i = 0; i < 2; ++i) one.decode();
-      one.rewind(context);
+      warm_up(one, context);
       std::vector<double> times = timed(options_.steps, [&] { one.decode(); });
       for (double& t : times) t *= 1e3;
       add(PaperMeasure::kTokenTime, context, 1, statistics(times));
+      add_memory(one, context);
+      if (context == contexts.front()) measure_energy(one, context);
     }
-    add_memory(one);
-    measure_energy(one, contexts.front());
   }
 
-  void add_memory(const ModelRunner& one) {
-    const auto bytes = [this](PaperMeasure measure, int64_t value) {
-      if (value > 0) add(measure, 0, 1, static_cast<double>(value));
+  // Devices raise their clocks when there is work.
+  void warm_up(ModelRunner& one, int64_t context) const {
+    const Timer timer;
+    const double enough = place_.is_cpu() ? 0 : kWarmUp;
+    do {
+      one.rewind(context);
+      one.decode();
+      one.decode();
+    } while (timer.seconds() < enough);
+    one.rewind(context);
+  }
+
+  void add_memory(const ModelRunner& one, int64_t context) {
+    const auto bytes = [&](PaperMeasure measure, int64_t value) {
+      if (value > 0) add(measure, context, 1, static_cast<double>(value));
     };
     bytes(PaperMeasure::kMemory, used_memory(place_) - used_before_);
     const BackendMemory parts = one.memory();

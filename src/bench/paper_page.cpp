@@ -20,12 +20,15 @@ OrderedJson known(double value) { return value > 0 ? OrderedJson(value) : Ordere
 // What the tables look up.
 class Figures {
  public:
-  explicit Figures(const PaperReport& report) : report_(report) {}
+  // Those with this type of cache, or with none.
+  Figures(const PaperReport& report, const std::string& cache) : report_(report) {
+    for (const PaperFigure& f : report.figures)
+      if (f.cache == cache || f.cache.empty()) figures_.push_back(f);
+  }
 
-  // The first with these, of any cache.
   std::optional<double> get(const std::string& size, const char* weights, M measure,
                             int64_t tokens = -1, int64_t rows = -1) const {
-    for (const PaperFigure& f : report_.figures) {
+    for (const PaperFigure& f : figures_) {
       if (f.size == size && f.weights == weights && f.measure == measure &&
           (tokens < 0 || f.tokens == tokens) && (rows < 0 || f.rows == rows))
         return f.value;
@@ -35,7 +38,7 @@ class Figures {
   // The values of a field that a measure has, in order.
   std::vector<int64_t> values(M measure, int64_t PaperFigure::*field) const {
     std::vector<int64_t> all;
-    for (const PaperFigure& f : report_.figures) {
+    for (const PaperFigure& f : figures_) {
       if (f.measure == measure && std::ranges::find(all, f.*field) == all.end())
         all.push_back(f.*field);
     }
@@ -46,6 +49,7 @@ class Figures {
 
  private:
   const PaperReport& report_;
+  std::vector<PaperFigure> figures_;
 };
 
 // Puts float16, ternary and how many times better that is into a row; `inverse`: less is better.
@@ -107,6 +111,7 @@ std::string token_table(const Figures& figures, int64_t tokens) {
 
 std::string memory_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
+                                 {"tokens", "after"},
                                  {"float16", "float16, GB", 2},
                                  {"ternary", "ternary, GB", 2},
                                  {"ratio", "times less", 2},
@@ -118,29 +123,31 @@ std::string memory_table(const Figures& figures) {
                                  {"work", "to work in", 3}};
   Rows rows;
   for (const std::string& size : figures.report().sizes()) {
-    OrderedJson row = {{"size", size}};
-    if (!put_pair(row, figures.get(size, "float16", M::kMemory),
-                  figures.get(size, "ternary", M::kMemory), true, 1e-9))
-      continue;
-    if (const PaperSize* paper = paper_size(size); paper != nullptr) {
-      row["paper_float"] = known(paper->float_gb);
-      row["paper_ternary"] = known(paper->ternary_gb);
-      row["paper_ratio"] = known(paper->float_gb / paper->ternary_gb);
+    for (const int64_t tokens : figures.values(M::kMemory, &PaperFigure::tokens)) {
+      OrderedJson row = {{"size", size}, {"tokens", tokens}};
+      if (!put_pair(row, figures.get(size, "float16", M::kMemory, tokens),
+                    figures.get(size, "ternary", M::kMemory, tokens), true, 1e-9))
+        continue;
+      if (const PaperSize* paper = paper_size(size); paper != nullptr) {
+        row["paper_float"] = known(paper->float_gb);
+        row["paper_ternary"] = known(paper->ternary_gb);
+        row["paper_ratio"] = known(paper->float_gb / paper->ternary_gb);
+      }
+      for (const auto& [key, measure] : {std::pair("weights", M::kWeightMemory),
+                                         {"cache", M::kCacheMemory},
+                                         {"work", M::kWorkMemory}}) {
+        if (const auto bytes = figures.get(size, "ternary", measure, tokens))
+          row[key] = *bytes * 1e-9;
+      }
+      rows.push_back(row);
     }
-    for (const auto& [key, measure] : {std::pair("weights", M::kWeightMemory),
-                                       {"cache", M::kCacheMemory},
-                                       {"work", M::kWorkMemory}}) {
-      if (const auto bytes = figures.get(size, "ternary", measure)) row[key] = *bytes * 1e-9;
-    }
-    rows.push_back(row);
   }
-  return titled("Memory",
-                "What the model takes while the tokens above are generated: weights, the cache of "
-                "one sequence, "
-                "everything to work in, and what the libraries allocate (the driver's own share, "
-                "the same for all, "
-                "is not counted). There is no second copy of the ternary matrices.",
-                kColumns, rows);
+  return titled(
+      "Memory",
+      "What the model takes while the tokens above are generated: weights, the cache of "
+      "one sequence, everything to\nwork in, and what libraries allocate (not the driver's own "
+      "share, which is the same for all). There is no second copy of\nternary matrices.",
+      kColumns, rows);
 }
 
 std::string prompt_table(const Figures& figures) {
@@ -299,7 +306,7 @@ std::string product_table(const Figures& figures) {
 
 std::string gap_list(const PaperReport& report) {
   if (report.gaps.empty()) return "";
-  std::string text = "## Not measured\n\n";
+  std::string text = "# Not measured\n\n";
   for (const PaperGap& gap : report.gaps)
     text += fmt::format("* {} {}: {}: {}\n", gap.size, gap.weights, gap.what, gap.why);
   return text + "\n";
@@ -308,26 +315,32 @@ std::string gap_list(const PaperReport& report) {
 }  // namespace
 
 std::string paper_page(const PaperReport& report) {
-  const Figures figures(report);
-  std::string cache;
+  std::vector<std::string> caches;
   for (const PaperFigure& f : report.figures) {
-    if (!f.cache.empty() && cache.find(f.cache) == std::string::npos)
-      cache += fmt::format("{}{}", cache.empty() ? "" : ", ", f.cache);
+    if (!f.cache.empty() && std::ranges::find(caches, f.cache) == caches.end())
+      caches.push_back(f.cache);
   }
   std::string text = fmt::format(
       "# The paper's measurements on {}\n\n"
-      "Made by `trit bench paper` ({}) on {}, host {}. Weights are random: neither speed nor "
-      "memory depends on them.\n"
-      "Cached keys and values: {}. 70B has 8 key/value heads. Beside: \"The Era of 1-bit LLMs\" "
-      "(arXiv 2402.17764), which "
-      "names no device for its\nlatencies, and PyTorch's best float16 (compiled, CUDA graph, one "
-      "H200).\n\n",
-      report.device, report.made_from, report.date, report.host, cache.empty() ? "none" : cache);
-  for (const int64_t tokens : figures.values(M::kTokenTime, &PaperFigure::tokens))
-    text += token_table(figures, tokens);
-  text += memory_table(figures) + prompt_table(figures) + batch_table(figures) +
-          largest_table(figures) + energy_table(figures) + product_table(figures) +
-          gap_list(report);
+      "Measured by `trit bench paper` ({}) on {}, host {}; this page is what `trit bench paper "
+      "--report FILE` makes of\nits JSON, [docs/bench.md](../bench.md) says how it measures. "
+      "Weights are random: neither "
+      "speed nor memory depends on them.\n70B has 8 key/value heads. Beside stand \"The Era of "
+      "1-bit LLMs\" (arXiv 2402.17764), which names no device for its\nlatencies, and PyTorch's "
+      "best "
+      "float16 on one H200 (compiled, in a CUDA graph).\n\n",
+      report.device, report.made_from, report.date, report.host);
+  for (const std::string& cache : caches) {
+    const Figures figures(report, cache);
+    text += fmt::format("# Keys and values cached as {}\n\n", cache);
+    for (const int64_t tokens : figures.values(M::kTokenTime, &PaperFigure::tokens))
+      text += token_table(figures, tokens);
+    text += memory_table(figures) + prompt_table(figures) + batch_table(figures) +
+            largest_table(figures) + energy_table(figures);
+  }
+  const std::string products = product_table(Figures(report, ""));
+  if (!products.empty()) text += fmt::format("# Single products\n\n{}", products);
+  text += gap_list(report);
   while (text.ends_with("\n\n")) text.pop_back();
   return text;
 }

@@ -20,9 +20,9 @@ PaperReport measured() {
   report.figures = {
       {"3B", "ternary", M::kTokenTime, 1, 1, "f16", 0.5, 0.001},
       {"3B", "float16", M::kTokenTime, 1, 1, "f16", 2.5, 0.01},
-      {"3B", "ternary", M::kMemory, 0, 1, "f16", 1.5e9},
-      {"3B", "float16", M::kMemory, 0, 1, "f16", 7.5e9},
-      {"3B", "ternary", M::kWeightMemory, 0, 1, "f16", 1.25e9},
+      {"3B", "ternary", M::kMemory, 1, 1, "f16", 1.5e9},
+      {"3B", "float16", M::kMemory, 1, 1, "f16", 7.5e9},
+      {"3B", "ternary", M::kWeightMemory, 1, 1, "f16", 1.25e9},
       {"3B", "ternary", M::kPrompt, 2048, 2048, "f16", 90000},
       {"3B", "float16", M::kPrompt, 2048, 2048, "f16", 60000},
       {"70B", "ternary", M::kBatch, 512, 780, "f16", 10000},
@@ -59,7 +59,7 @@ TEST(PaperPage, ComparesAndPutsThePaperBeside) {
   EXPECT_EQ(line(page, "## A token after 1", "3B"),
             "| 3B | 2.500 | 0.500 | 5.00 | 2.71 | 5.07 | 1.87 | 2.75 | 0.42 | 5.5 |");
   EXPECT_EQ(line(page, "## Memory", "3B"),
-            "| 3B | 7.50 | 1.50 | 5.00 | 7.89 | 2.22 | 3.55 | 1.250 |");
+            "| 3B | 1 | 7.50 | 1.50 | 5.00 | 7.89 | 2.22 | 3.55 | 1.250 |");
   EXPECT_EQ(line(page, "## Prompts", "3B"), "| 3B | 2048 | 2048 | 60000 | 90000 | 1.50 |");
   EXPECT_EQ(line(page, "## The largest batch", "70B | sequences"),
             "| 70B | sequences | 65 | 780 | 12.0 | 11.0 | 11 |");
@@ -71,6 +71,13 @@ TEST(PaperPage, ComparesAndPutsThePaperBeside) {
             "| 8192x8192 | 8192 | 1000.00 | - | - | - | 1100 |");
   EXPECT_EQ(line(page, "## Products", "4096x4096"),
             "| 4096x4096 | 1 | 3.00 | 2.50 | 1.20 | 1398 | - |");
+  EXPECT_EQ(page.find("int8"), std::string::npos);
+  PaperReport more = measured();
+  more.figures.push_back({"3B", "ternary", M::kTokenTime, 1, 1, "int8", 0.25, 0.001});
+  const std::string both = paper_page(more);
+  EXPECT_EQ(both.find(page.substr(0, page.find("\n# Single"))), 0u);
+  EXPECT_EQ(line(both.substr(both.find("# Keys and values cached as int8")), "## A token", "3B"),
+            "| 3B | 0.250 | 2.71 | 5.07 | 1.87 | 2.75 | 0.42 | 5.5 |");
   for (const char* part : {"NVIDIA H200", "0123abc", "2026-11-25", "4563 GB/s",
                            "* 70B float16: 256 sequences of 512: it needs 42 GiB, 11 GiB are free"})
     EXPECT_NE(page.find(part), std::string::npos) << part << "\n" << page;

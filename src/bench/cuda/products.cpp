@@ -16,14 +16,18 @@ namespace {
 using cuda::DeviceMemory;
 using cuda::StreamHandle;
 
+using E = cuda::Epilogue;
+
 struct Shape {
   int64_t outputs, inputs;
+  E epilogue = E::kStore;
 };
 // Of 2B4T, 3B, 7B and 70B: q, k and v; o; gate and up; down.
-constexpr Shape kModels[] = {{3840, 2560},  {2560, 2560}, {13824, 2560}, {2560, 6912},
-                             {9600, 3200},  {3200, 3200}, {17280, 3200}, {3200, 8640},
-                             {12288, 4096}, {4096, 4096}, {22016, 4096}, {4096, 11008},
-                             {10240, 8192}, {8192, 8192}, {57344, 8192}, {8192, 28672}};
+constexpr Shape kModels[] = {
+    {3840, 2560},  {2560, 2560, E::kAdd}, {13824, 2560, E::kRelu2Mul}, {2560, 6912, E::kAdd},
+    {9600, 3200},  {3200, 3200, E::kAdd}, {17280, 3200, E::kSiluMul},  {3200, 8640, E::kAdd},
+    {12288, 4096}, {4096, 4096, E::kAdd}, {22016, 4096, E::kSiluMul},  {4096, 11008, E::kAdd},
+    {10240, 8192}, {8192, 8192, E::kAdd}, {57344, 8192, E::kSiluMul},  {8192, 28672, E::kAdd}};
 constexpr Shape kMany[] = {{2560, 2560},  {13824, 2560}, {2560, 6912},  {4096, 4096},
                            {22016, 4096}, {8192, 8192},  {16384, 16384}};
 constexpr int64_t kManyRows = 8192;
@@ -41,6 +45,7 @@ class Products {
     cuda::fill(scales_.data(), 0x3C, scales_.bytes(), s);
     cuda::fill(step_.data(), 0x3F, step_.bytes(), s);
     cuda::fill(sum_.data(), 0, sum_.bytes(), s);
+    cuda::fill(y_.data(), 0, y_.bytes(), s);
   }
 
   // Microseconds of the product of T rows.
@@ -50,7 +55,7 @@ class Products {
     return time(shape, T, [&](StreamHandle s, int64_t copy) {
       const cuda::TernaryLayer layer{pool_.as<uint8_t>() + copy * bytes(shape), scales_.as<float>(),
                                      shape.outputs, shape.inputs};
-      cuda::ternary_linear(s, layer, x, T, cuda::Epilogue::kStore, y_.as<float>(), shape.outputs,
+      cuda::ternary_linear(s, layer, x, T, shape.epilogue, y_.as<float>(), shape.outputs,
                            scratch());
     });
   }
