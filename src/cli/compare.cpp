@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/thread_pool.h"
 #include "base/timer.h"
+#include "bench/model_runner.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -19,8 +20,7 @@
 #include "data/shards.h"
 #include "energy/energy.h"
 #include "eval/perplexity.h"
-#include "infer/session.h"
-#include "kernels/kernels.h"
+#include "infer/place.h"
 #include "model/checkpoint.h"
 
 namespace trit {
@@ -37,7 +37,7 @@ constexpr int64_t kPromptTokens = 16, kTimedTokens = 64, kTimedRuns = 5;
 
 struct Options {
   RunOptions run;
-  std::string bitnet, llama;
+  std::string bitnet, llama, device = "cpu";
   double llama_lr = -1;
   bool json = false;
 };
@@ -71,22 +71,18 @@ Path trained(RunOptions run, Family family) {
   return file;
 }
 
-// Median time of a generated token behind a short prompt.
-double milliseconds_per_token(const Model& model) {
+// Median time of a generated token behind a short prompt, the likeliest token found behind each.
+double milliseconds_per_token(const Model& model, Place& place) {
   std::array<double, kTimedRuns> times{};
-  Session session(model.weights(), kPromptTokens + kTimedTokens);
-  std::vector<int32_t> prompt(kPromptTokens);
-  for (size_t i = 0; i < prompt.size(); ++i) {
-    prompt[i] = static_cast<int32_t>(static_cast<int64_t>(i * 37) % model.config().vocabulary);
-  }
+  const auto make = [&](const CpuBackendOptions& o) { return place.backend(model.weights(), o); };
+  bench::ModelRunner runner(
+      model.config(), make,
+      {.kv_type = KvType::kF32, .positions = kPromptTokens + kTimedTokens, .candidates = 1});
+  runner.prefill(kPromptTokens);
   for (double& time : times) {
-    session.rewind(0);
-    std::span<float> logits = session.feed(prompt);
+    runner.rewind(kPromptTokens);
     const Timer timer;
-    for (int64_t i = 0; i < kTimedTokens; ++i) {
-      const auto token = static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
-      logits = session.feed({&token, 1});
-    }
+    for (int64_t i = 0; i < kTimedTokens; ++i) runner.decode();
     time = timer.seconds() * 1e3 / static_cast<double>(kTimedTokens);
   }
   std::ranges::nth_element(times, times.begin() + kTimedRuns / 2);
@@ -94,8 +90,9 @@ double milliseconds_per_token(const Model& model) {
 }
 
 Figures measure(const std::string& name, const Path& path, const TokenDataset& dataset,
-                int64_t window) {
-  const Model model = Model::open_to_run(path);
+                int64_t window, const std::string& device) {
+  Place place(device);
+  const Model model = place.open(path);
   const Config& config = model.config();
   if (config.vocabulary != dataset.vocab_size()) {
     bad_input("{}: its vocabulary has {} tokens, the dataset's {}", path.string(),
@@ -106,11 +103,13 @@ Figures measure(const std::string& name, const Path& path, const TokenDataset& d
   Progress progress("perplexity of " + name, tokens.size());
   Figures figures{name, config.parameters(), config.linear_parameters(), model.stored_bytes(), 0, 0,
                   0};
-  figures.perplexity = perplexity(model.weights(), tokens, window, [&](int64_t done) {
-                         progress.update(static_cast<uint64_t>(done));
-                       }).perplexity();
+  const auto show = [&](int64_t done) { progress.update(static_cast<uint64_t>(done)); };
+  const PerplexityReport report =
+      place.is_cpu() ? perplexity(model.weights(), tokens, window, show)
+                     : perplexity(place, model.weights(), KvType::kF32, tokens, window, show);
+  figures.perplexity = report.perplexity();
   progress.finish();
-  figures.ms_per_token = milliseconds_per_token(model);
+  figures.ms_per_token = milliseconds_per_token(model, place);
   const EnergyShape shape = energy_shape(config);
   figures.joules = config.weights == WeightKind::kFloat
                        ? float_pass_energy(shape, kEnergyTokens, kEnergy7nm.fp16).total()
@@ -124,7 +123,13 @@ OrderedJson to_json(const Figures& f) {
           {"perplexity", f.perplexity}, {"modelled_joules", f.joules}};
 }
 
-void print_table(const Figures& llama, const Figures& bitnet) {
+// "avx512vnni on 2 threads", "NVIDIA H200"
+std::string runs_on(const Place& place) {
+  return place.is_cpu() ? fmt::format("{} on {} thread(s)", place.kernels(), thread_count())
+                        : place.kernels();
+}
+
+void print_table(const Figures& llama, const Figures& bitnet, const Place& place) {
   fmt::print("{:<14}{:>12}{:>21}{:>21}{:>12}{:>24}\n", "model", "parameters", "weights",
              "ms per token", "perplexity", "modelled energy");
   for (const Figures& f : {llama, bitnet}) {
@@ -143,12 +148,11 @@ void print_table(const Figures& llama, const Figures& bitnet) {
   fmt::print(
       "\nweights: as stored, float16 where not ternary.  ms per token: median of {} runs of {} "
       "tokens behind a prompt\n"
-      "of {}, {} on {} thread(s).  perplexity: held-out split.  energy: matrix products of a pass "
+      "of {}, {}.  perplexity: held-out split.  energy: matrix products of a pass "
       "over {} tokens by\n"
       "the paper's model at 7 nm (arithmetic alone, not measured).  Ratios against LLaMA, above 1 "
       "is better.\n",
-      kTimedRuns, kTimedTokens, kPromptTokens, kernels::to_string(kernels::active_isa()),
-      thread_count(), kEnergyTokens);
+      kTimedRuns, kTimedTokens, kPromptTokens, runs_on(place), kEnergyTokens);
 }
 
 void run(const Options& options) {
@@ -157,6 +161,7 @@ void run(const Options& options) {
   if (train_any && options.run.out.empty()) {
     bad_input("--out: nothing given; it must be a directory for the models that are trained");
   }
+  const Place place(options.device);
   catch_interrupts();
   RunOptions llama_run = options.run;
   llama_run.lr = options.llama_lr;
@@ -166,12 +171,14 @@ void run(const Options& options) {
   const Path llama =
       options.llama.empty() ? trained(llama_run, Family::kLlama) : Path(options.llama);
   const TokenDataset dataset = TokenDataset::open(options.run.data);
-  const Figures baseline = measure("LLaMA FP16", llama, dataset, options.run.sequence_length);
-  const Figures ternary = measure("BitNet b1.58", bitnet, dataset, options.run.sequence_length);
-  if (!options.json) return print_table(baseline, ternary);
+  const Figures baseline =
+      measure("LLaMA FP16", llama, dataset, options.run.sequence_length, options.device);
+  const Figures ternary =
+      measure("BitNet b1.58", bitnet, dataset, options.run.sequence_length, options.device);
+  if (!options.json) return print_table(baseline, ternary, place);
   const OrderedJson json = {{"llama", to_json(baseline)},
                             {"bitnet", to_json(ternary)},
-                            {"isa", kernels::to_string(kernels::active_isa())},
+                            {"isa", place.kernels()},
                             {"threads", thread_count()}};
   fmt::print("{}\n", json.dump(2));
 }
@@ -188,6 +195,10 @@ void add_compare_command(CLI::App& program) {
                       "full-precision model; default: train one in --out");
   command->add_option("--llama-lr", options->llama_lr,
                       "peak learning rate of the LLaMA; -1: the family's");
+  command
+      ->add_option("--device", options->device,
+                   "what runs the models when they are compared: cpu, cuda or cuda:N")
+      ->capture_default_str();
   options->run.visit(FlagVisitor(*command));
   command->add_flag("--json", options->json, "print the figures as JSON");
   command->callback([options] { run(*options); });

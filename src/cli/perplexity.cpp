@@ -14,6 +14,7 @@
 #include "data/shards.h"
 #include "eval/perplexity.h"
 #include "hub/resolve.h"
+#include "infer/place.h"
 #include "model/checkpoint.h"
 
 namespace trit {
@@ -23,6 +24,7 @@ constexpr const char* kExamples = R"(
 Examples:
   trit perplexity model.gguf --data data
   trit perplexity run/checkpoint --data data --split train --tokens 100000 --json
+  trit perplexity model.gguf --data data --window 2048 --device cuda --kv-type f16
 )";
 
 struct Options {
@@ -31,6 +33,7 @@ struct Options {
   std::string split = "valid";
   int64_t tokens = 0;
   int64_t window = 256;
+  std::string device = "cpu", kv_type = "f32";
   bool json = false;
   template <class Visitor>
   void visit(Visitor&& v) {
@@ -38,6 +41,8 @@ struct Options {
     v("split", split, "valid (held out) or train");
     v("tokens", tokens, "tokens to predict, at most; 0: all");
     v("window", window, "tokens that are predicted from one context");
+    v("device", device, "what runs the model: cpu, cuda or cuda:N");
+    v("kv-type", kv_type, "how keys and values are kept: f32, f16, int8 or int4");
     v("json", json, "print the result as JSON");
   }
 };
@@ -55,7 +60,9 @@ void run(const Options& options) {
   if (options.tokens < 0)
     bad_input("--tokens: {} is out of range; it must be 0 or more", options.tokens);
   const Split split = split_from(options.split);
-  const Model model = Model::open_to_run(resolve_model(options.model));
+  const KvType kv_type = kv_type_from(options.kv_type);
+  Place place(options.device);
+  const Model model = place.open(resolve_model(options.model));
   const TokenDataset dataset = TokenDataset::open(options.data);
   if (dataset.vocab_size() > model.config().vocabulary) {
     bad_input("{}: its tokens go up to {}, the vocabulary of {} has {}", options.data,
@@ -66,9 +73,11 @@ void run(const Options& options) {
       static_cast<size_t>(options.tokens == 0 ? all : std::min(all, options.tokens + 1)));
   dataset.read(split, 0, static_cast<int64_t>(tokens.size()), tokens.data());
   Progress progress("perplexity", tokens.size());
+  const auto show = [&](int64_t done) { progress.update(static_cast<uint64_t>(done)); };
   const PerplexityReport report =
-      perplexity(model.weights(), tokens, options.window,
-                 [&](int64_t done) { progress.update(static_cast<uint64_t>(done)); });
+      place.is_cpu() && kv_type == KvType::kF32
+          ? perplexity(model.weights(), tokens, options.window, show)
+          : perplexity(place, model.weights(), kv_type, tokens, options.window, show);
   progress.finish();
   // Bytes of the predicted text: the split's, in proportion to its tokens.
   const double bytes_per_token =
@@ -79,7 +88,8 @@ void run(const Options& options) {
     const OrderedJson json = {{"model", options.model},         {"tokens", report.tokens},
                               {"loss", report.loss()},          {"perplexity", report.perplexity()},
                               {"bits_per_byte", bits_per_byte}, {"window", options.window},
-                              {"tokens_per_second", speed}};
+                              {"tokens_per_second", speed},     {"kv_type", options.kv_type},
+                              {"runs_on", place.kernels()}};
     fmt::print("{}\n", json.dump(2));
     return;
   }

@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "hub/resolve.h"
+#include "infer/place.h"
 
 namespace trit {
 namespace {
@@ -22,19 +23,23 @@ Examples:
   trit verify model.gguf --against run/checkpoint
   trit verify model.gguf --against original/ --text "Once upon a time"
   trit verify original/ --against reference.safetensors --json
+  trit verify model.gguf --against model.gguf --device cuda --tolerance 0.05
 reference.safetensors holds NAME.input_ids and NAME.logits, made by any other implementation, and where wanted
 NAME.hidden.0 to .L, NAME.hidden.final_norm and NAME.greedy_ids.
 Exit code 0: within --tolerance; 1: further away. Where activations are rounded to int8, two right
 implementations may round one of them apart; single positions then differ by up to some 1e-2.
+Hidden states exist on the CPU alone: with --device cuda logits and greedy tokens are compared.
 )";
 
 struct Options {
   std::string model, against, text;
   int64_t tokens = 64;
   double tolerance = 1e-5;
+  std::string device = "cpu";
   bool json = false;
   template <class Visitor>
   void visit(Visitor&& v) {
+    v("device", device, "what runs the model (not the other): cpu, cuda or cuda:N");
     v("against", against, "model (GGUF file or directory), or .safetensors with stored results");
     v("text", text, "text to compare two models on; default: random tokens");
     v("tokens", tokens, "how many random tokens");
@@ -63,11 +68,11 @@ std::vector<int32_t> tokens_to_compare(const Options& options, const Path& path,
   return ids;
 }
 
-VerifyReport compare(const Options& options, const Path& path, const Model& model) {
+VerifyReport compare(const Options& options, const Path& path, const Model& model, Place& place) {
   const Path against = resolve_model(options.against);
   if (against.extension() == ".safetensors" && !std::filesystem::is_directory(against))
-    return verify(model, Safetensors::open(against), against);
-  return verify(model, Model::open_to_run(against), tokens_to_compare(options, path, model));
+    return verify(model, Safetensors::open(against), against, place);
+  return verify(model, Model::open_to_run(against), tokens_to_compare(options, path, model), place);
 }
 
 OrderedJson to_json(const VerifyReport& report, double tolerance, bool passed) {
@@ -110,9 +115,12 @@ void print(const VerifyReport& report, double tolerance, bool passed) {
     fmt::print("\ngreedy decoding: {} of {} tokens the same\n", report.greedy_agreed,
                report.greedy_tokens);
   }
-  fmt::print("\n{}: logits {} {:.0e}; first hidden state that differs: {}\n",
-             passed ? "passed" : "FAILED", passed ? "within" : "further away than", tolerance,
-             report.first_difference(tolerance).value_or("none"));
+  fmt::print("\n{}: logits {} {:.0e}; {}\n", passed ? "passed" : "FAILED",
+             passed ? "within" : "further away than", tolerance,
+             report.hidden.empty()
+                 ? "hidden states were not compared"
+                 : fmt::format("first hidden state that differs: {}",
+                               report.first_difference(tolerance).value_or("none")));
 }
 
 void run(const Options& options) {
@@ -121,8 +129,9 @@ void run(const Options& options) {
   if (!(options.tolerance >= 0))
     bad_input("--tolerance: {} is out of range; it must be 0 or more", options.tolerance);
   const Path path = resolve_model(options.model);
-  const Model model = Model::open_to_run(path);
-  const VerifyReport report = compare(options, path, model);
+  Place place(options.device);
+  const Model model = place.open(path);
+  const VerifyReport report = compare(options, path, model, place);
   const bool passed = report.worst_relative_l2() <= options.tolerance &&
                       report.greedy_agreed == report.greedy_tokens;
   if (options.json) {

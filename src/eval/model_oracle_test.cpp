@@ -37,7 +37,9 @@ void expect_close(const LogitsReport& prompt, bool rounds) {
 void expect_equal(const Path& model_path, const Path& reference_path) {
   SCOPED_TRACE(model_path.string());
   const Model model = Model::open(model_path);
-  const VerifyReport report = verify(model, Safetensors::open(reference_path), reference_path);
+  Place place;
+  const VerifyReport report =
+      verify(model, Safetensors::open(reference_path), reference_path, place);
   EXPECT_GE(report.prompts.size(), 3u);
   for (const LogitsReport& prompt : report.prompts)
     expect_close(prompt, model.config().weights != WeightKind::kFloat);

@@ -5,7 +5,7 @@
 #include <functional>
 #include <span>
 
-#include "model/transformer.h"
+#include "infer/place.h"
 
 namespace trit {
 
@@ -21,6 +21,12 @@ struct PerplexityReport {
 // predicts each token of a window from those before it in the window: every token but the first of all
 // is predicted once. `progress` gets the number predicted so far. Throws Error for fewer than two tokens.
 PerplexityReport perplexity(const Weights& weights, std::span<const int32_t> tokens, int64_t window,
+                            const std::function<void(int64_t)>& progress = {});
+
+// The same of a model in the form for `place`, which runs there on the engine's backend, with keys and values of that type.
+// With float32 ones the CPU gives the same up to the order of summing in float products, which the BLAS has above.
+PerplexityReport perplexity(Place& place, const Weights& weights, KvType kv_type,
+                            std::span<const int32_t> tokens, int64_t window,
                             const std::function<void(int64_t)>& progress = {});
 
 }  // namespace trit

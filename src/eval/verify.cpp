@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "base/error.h"
-#include "infer/session.h"
+#include "eval/whole_text.h"
 #include "model/transformer.h"
 
 namespace trit {
@@ -97,16 +98,44 @@ std::vector<float> floats(const Safetensors& file, const std::string& name, cons
   return tensor.to_f32();
 }
 
+void check_length(const Config& config, int64_t tokens) {
+  if (tokens > config.context)
+    bad_input("{} tokens: the model's context has room for {}", tokens, config.context);
+}
+
+CpuBackendOptions room_for(int64_t tokens) {
+  const WindowRoom room = room_for_windows(tokens, tokens);
+  return {.kv_type = KvType::kF32, .positions = room.positions, .max_rows = room.max_rows};
+}
+
 // Tokens of `expected` that greedy decoding after `prompt` chooses, before the first that differs.
-int64_t greedy_agreement(const Weights& weights, std::span<const int32_t> prompt,
+int64_t greedy_agreement(Backend& backend, std::span<const int32_t> prompt,
                          std::span<const int32_t> expected) {
-  Session session(weights, std::ssize(prompt) + std::ssize(expected));
-  std::span<const float> row = session.feed(prompt);
+  TokenLogit best;
+  run_windows(backend, prompt, std::ssize(prompt) + std::ssize(expected),
+              [&](int64_t, std::span<const int64_t> rows) {
+                backend.top(rows.last(1), 1, {&best, 1});
+              });
+  std::vector<PageId> pages(static_cast<size_t>(backend.pages()));
+  std::iota(pages.begin(), pages.end(), 0);
+  const PageTable table(pages);
+  const int64_t row = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
-    if (std::ranges::max_element(row) - row.begin() != expected[i]) return static_cast<int64_t>(i);
-    if (i + 1 < expected.size()) row = session.feed(expected.subspan(i, 1));
+    if (best.token != expected[i]) return static_cast<int64_t>(i);
+    if (i + 1 == expected.size()) break;
+    const TokenSlot slot{0, static_cast<int32_t>(prompt.size() + i)};
+    backend.run({expected.subspan(i, 1), {&slot, 1}, {&table, 1}});
+    backend.top({&row, 1}, 1, {&best, 1});
   }
   return std::ssize(expected);
+}
+
+// Logits where the model runs; on the CPU with hidden states where they are wanted.
+std::vector<float> logits_there(const Model& model, Place& place, std::span<const int32_t> tokens,
+                                std::vector<std::vector<float>>* hidden) {
+  if (place.is_cpu()) return logits_of(model.weights(), tokens, hidden);
+  check_length(model.config(), std::ssize(tokens));
+  return logits_of(*place.backend(model.weights(), room_for(std::ssize(tokens))), tokens);
 }
 
 }  // namespace
@@ -128,7 +157,7 @@ std::vector<float> logits_of(const Weights& weights, std::span<const int32_t> to
                              std::vector<std::vector<float>>* hidden) {
   const Config& c = weights.config;
   const auto T = std::ssize(tokens);
-  if (T > c.context) bad_input("{} tokens: the model's context has room for {}", T, c.context);
+  check_length(c, T);
   // A pass that keeps every layer's activations, on inference's kernels.
   State state(c, hidden != nullptr ? Pass::kTraining : Pass::kWhole, 1, T, T);
   state.workspace.training = false;
@@ -144,7 +173,18 @@ std::vector<float> logits_of(const Weights& weights, std::span<const int32_t> to
   return result;
 }
 
-VerifyReport verify(const Model& model, const Safetensors& reference, const Path& file) {
+std::vector<float> logits_of(Backend& backend, std::span<const int32_t> tokens) {
+  const int64_t V = backend.config().vocabulary;
+  std::vector<float> result(static_cast<size_t>(std::ssize(tokens) * V));
+  run_windows(backend, tokens, std::ssize(tokens),
+              [&](int64_t first, std::span<const int64_t> rows) {
+                backend.logits(rows, {result.data() + first * V, std::ssize(rows), V});
+              });
+  return result;
+}
+
+VerifyReport verify(const Model& model, const Safetensors& reference, const Path& file,
+                    Place& place) {
   const Config& c = model.config();
   VerifyReport report;
   for (const std::string& name : reference.names()) {
@@ -153,10 +193,10 @@ VerifyReport verify(const Model& model, const Safetensors& reference, const Path
     const std::vector<int32_t> tokens = token_ids(reference, name, file, c.vocabulary);
     const auto T = std::ssize(tokens);
     const bool with_hidden =
-        report.hidden.empty() && reference.find(prompt + ".hidden.0") != nullptr;
+        place.is_cpu() && report.hidden.empty() && reference.find(prompt + ".hidden.0") != nullptr;
     std::vector<std::vector<float>> hidden;
     const std::vector<float> ours =
-        logits_of(model.weights(), tokens, with_hidden ? &hidden : nullptr);
+        logits_there(model, place, tokens, with_hidden ? &hidden : nullptr);
     report.prompts.push_back(compare_logits(
         prompt, ours, floats(reference, prompt + ".logits", file, {T, c.vocabulary}), T));
     for (size_t i = 0; i < hidden.size(); ++i) {
@@ -169,7 +209,9 @@ VerifyReport verify(const Model& model, const Safetensors& reference, const Path
     const std::vector<int32_t> expected =
         token_ids(reference, prompt + ".greedy_ids", file, c.vocabulary);
     report.greedy_tokens += std::ssize(expected);
-    report.greedy_agreed += greedy_agreement(model.weights(), tokens, expected);
+    check_length(c, T + std::ssize(expected));
+    const auto backend = place.backend(model.weights(), room_for(T + std::ssize(expected)));
+    report.greedy_agreed += greedy_agreement(*backend, tokens, expected);
   }
   if (report.prompts.empty()) {
     bad_input("{}: it holds no NAME.input_ids, so there is nothing to verify against",
@@ -178,7 +220,8 @@ VerifyReport verify(const Model& model, const Safetensors& reference, const Path
   return report;
 }
 
-VerifyReport verify(const Model& model, const Model& reference, std::span<const int32_t> tokens) {
+VerifyReport verify(const Model& model, const Model& reference, std::span<const int32_t> tokens,
+                    Place& place) {
   const Config &a = model.config(), &b = reference.config();
   if (a.vocabulary != b.vocabulary || a.hidden != b.hidden || a.layers != b.layers) {
     bad_input(
@@ -187,8 +230,11 @@ VerifyReport verify(const Model& model, const Model& reference, std::span<const 
         a.vocabulary, b.vocabulary, a.hidden, b.hidden, a.layers, b.layers);
   }
   std::vector<std::vector<float>> hidden, expected_hidden;
-  const std::vector<float> ours = logits_of(model.weights(), tokens, &hidden);
-  const std::vector<float> expected = logits_of(reference.weights(), tokens, &expected_hidden);
+  const bool with_hidden = place.is_cpu();
+  const std::vector<float> ours =
+      logits_there(model, place, tokens, with_hidden ? &hidden : nullptr);
+  const std::vector<float> expected =
+      logits_of(reference.weights(), tokens, with_hidden ? &expected_hidden : nullptr);
   VerifyReport report;
   report.prompts.push_back(compare_logits("text", ours, expected, std::ssize(tokens)));
   for (size_t i = 0; i < hidden.size(); ++i) {

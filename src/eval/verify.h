@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "formats/safetensors.h"
+#include "infer/place.h"
 #include "model/checkpoint.h"
 
 namespace trit {
@@ -43,13 +44,19 @@ struct VerifyReport {
 // [tokens, C]: embeddings, after each layer, after the final norm.
 std::vector<float> logits_of(const Weights& weights, std::span<const int32_t> tokens,
                              std::vector<std::vector<float>>* hidden = nullptr);
+// The logits alone, by a backend with room for that many positions.
+std::vector<float> logits_of(Backend& backend, std::span<const int32_t> tokens);
 
 // Against stored results: NAME.input_ids (I64 [N]) and NAME.logits (F32 [N, V]) for each prompt NAME,
 // and where they are there NAME.hidden.0 to .L, NAME.hidden.final_norm (F32 [N, C]) and NAME.greedy_ids
 // (I64: the tokens that greedy decoding adds). Throws Error naming file and tensor when they do not fit.
-VerifyReport verify(const Model& model, const Safetensors& reference, const Path& file);
+//
+// The model, in the form for `place`, runs there, with float32 keys and values; on a device without hidden states.
+VerifyReport verify(const Model& model, const Safetensors& reference, const Path& file,
+                    Place& place);
 
-// Against another model of the same vocabulary, on `tokens`.
-VerifyReport verify(const Model& model, const Model& reference, std::span<const int32_t> tokens);
+// Against another model of the same vocabulary on the CPU, on `tokens`.
+VerifyReport verify(const Model& model, const Model& reference, std::span<const int32_t> tokens,
+                    Place& place);
 
 }  // namespace trit

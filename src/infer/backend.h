@@ -38,13 +38,23 @@ class Backend {
   // would give, bit for bit, tied ones by token. out [rows, k]. A backend may find them without computing all;
   // this one computes all.
   virtual void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out);
+  // losses[i] = -log softmax(logits after rows[i])[targets[i]] in nats, for evaluation. Throws Error for a target outside
+  // the vocabulary.
+  void losses(std::span<const int64_t> rows, std::span<const int32_t> targets,
+              std::span<float> out);
   // Makes page `to` a copy of page `from`, in every layer.
   virtual void copy_page(PageId from, PageId to) = 0;
   // Nothing where the memory is the process's own.
   virtual BackendMemory memory() const { return {}; }
 
+ protected:
+  // losses() of targets that are in the vocabulary. This one computes all logits.
+  virtual void find_losses(std::span<const int64_t> rows, std::span<const int32_t> targets,
+                           std::span<float> out);
+
  private:
-  Buffer<float> top_logits_;
+  Matrix all_logits(std::span<const int64_t> rows);
+  Buffer<float> all_logits_;
 };
 
 }  // namespace trit

@@ -101,6 +101,25 @@ class CudaBackend : public Backend {
                          page_bytes_, stream_.handle());
   }
 
+ protected:
+  void find_losses(std::span<const int64_t> rows, std::span<const int32_t> targets,
+                   std::span<float> out) override {
+    const auto most = static_cast<size_t>(head_rows());
+    const DeviceMemory memory(8 * head_rows());
+    auto* on_device = memory.as<int32_t>();
+    auto* found = memory.as<float>() + head_rows();
+    for (size_t first = 0; first < rows.size(); first += most) {
+      const size_t count = std::min(rows.size() - first, most);
+      const float* of_rows = logits_of(rows.subspan(first, count));
+      const auto bytes = static_cast<int64_t>(4 * count);
+      cuda::copy_to_device(on_device, &targets[first], bytes, stream_.handle());
+      cuda::token_losses(stream_.handle(), of_rows, static_cast<int64_t>(count),
+                         config().vocabulary, on_device, found);
+      cuda::copy_to_host(&out[first], found, bytes, stream_.handle());
+      stream_.wait();
+    }
+  }
+
  private:
   // What changes from step to step, in the order in which it lies in one piece of memory.
   struct Control {

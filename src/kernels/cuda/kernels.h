@@ -132,6 +132,10 @@ void top_logits(StreamHandle stream, const float* logits, int64_t T, int64_t V, 
                 int32_t* tokens, float* values, const Scratch& scratch);
 int64_t top_logits_scratch_bytes(int64_t T, int64_t V, int64_t k);
 
+// losses [T] = log(sum exp(logits[t])) - logits[t][targets[t]], logits [T, V]; targets are within V. (loss.cu)
+void token_losses(StreamHandle stream, const float* logits, int64_t T, int64_t V,
+                  const int32_t* targets, float* losses);
+
 // Reads all `bytes` (a multiple of 16), to measure the memory, with so many blocks a multiprocessor; `out` is a word of no
 // meaning. (read.cu)
 void read_all(StreamHandle stream, const void* from, int64_t bytes, uint32_t* out, int blocks = 4);
