@@ -20,7 +20,7 @@ constexpr int64_t kTokenPieces =
 constexpr double kWarmUp = 0.3;     // seconds
 constexpr int64_t kBatchSteps = 8;  // tokens of each sequence that are timed
 constexpr int64_t kPromptRepeats = 3;
-constexpr double kSlow = 4;  // seconds after which fewer repeats do
+constexpr double kSlow = 1.5;  // seconds after which fewer repeats do
 constexpr int64_t kFewest = 3;
 
 // Seconds of each call, `times` of them or, when they are slow, fewer.
@@ -263,8 +263,11 @@ PaperReport bench_paper(const PaperOptions& options) {
   report.device = place.is_cpu() ? cpu_name() : place.kernels();
   report.host = cpu_name();
   for (const std::string& size : options.sizes) {
-    if (options.ternary) ModelMeasures(options, size, true, place, report).run();
-    if (options.float16) ModelMeasures(options, size, false, place, report).run();
+    for (const bool ternary : {true, false}) {
+      if (!(ternary ? options.ternary : options.float16)) continue;
+      ModelMeasures(options, size, ternary, place, report).run();
+      if (options.keep) options.keep(report);
+    }
   }
   if (options.products && !place.is_cpu()) {
     if (options.progress) options.progress("single products");

@@ -30,6 +30,8 @@ struct PaperOptions {
   EnergyMeter* meter = nullptr;
   std::string no_meter;
   std::function<void(const std::string& what)> progress;
+  // Called behind each model with what there is so far.
+  std::function<void(const PaperReport& report)> keep;
 };
 
 // The two of a size: "2B4T" with squared ReLU, others with SiLU; float16 in LLaMA's form. Throws Error listing the presets.

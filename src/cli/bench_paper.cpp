@@ -84,7 +84,8 @@ bench::PaperReport read_report(const Path& path) {
   return bench::paper_report_from(parse_json(read_text(path), path.string()), path.string());
 }
 
-bench::PaperReport measured(const Options& options) {
+// Measures, and adds what there is to `report` as it comes.
+void measure(const Options& options, bench::PaperReport& report) {
   const Place place(options.device);
   bench::PaperOptions paper = parsed(options, !place.is_cpu());
   std::unique_ptr<EnergyMeter> meter;
@@ -96,29 +97,29 @@ bench::PaperReport measured(const Options& options) {
   Progress bar("paper", 0);
   uint64_t done = 0;
   paper.progress = [&](const std::string& what) { bar.update(++done, what); };
-  bench::PaperReport report = bench::bench_paper(paper);
-  report.made_from =
-      options.made_from.empty() ? fmt::format("trit {}", TRIT_VERSION) : options.made_from;
-  report.date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
-  return report;
-}
-
-bench::PaperReport report_of(const Options& options) {
-  if (!options.report.empty()) return read_report(options.report);
-  const bool adds = !options.append.empty() && std::filesystem::exists(options.append);
-  bench::PaperReport report;
-  if (adds) report = read_report(options.append);  // which must be right before minutes are spent
-  report.add(measured(options));
-  return report;
+  paper.keep = [&](const bench::PaperReport& part) {
+    bench::PaperReport run = part;
+    run.made_from =
+        options.made_from.empty() ? fmt::format("trit {}", TRIT_VERSION) : options.made_from;
+    run.date = fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)));
+    report.add(run);
+    if (!options.append.empty()) write_text(options.append, bench::to_json(report).dump(1) + "\n");
+  };
+  paper.keep(bench::bench_paper(paper));
 }
 
 void run(const Options& options) {
   bench::format_from(options.output.format, "-o");
-  const bench::PaperReport report = report_of(options);
-  const OrderedJson json = bench::to_json(report);
-  if (!options.append.empty() && options.report.empty())
-    write_text(options.append, json.dump(1) + "\n");
-  print_results(options.output, bench::rows_of(report), json,
+  bench::PaperReport report;
+  if (!options.report.empty()) {
+    report = read_report(options.report);
+  } else {
+    // What is there must be right before minutes are spent.
+    if (!options.append.empty() && std::filesystem::exists(options.append))
+      report = read_report(options.append);
+    measure(options, report);
+  }
+  print_results(options.output, bench::rows_of(report), bench::to_json(report),
                 [&] { return bench::paper_page(report); });
 }
 

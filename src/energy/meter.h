@@ -24,8 +24,9 @@ struct MeteredWork {
 };
 
 // Repeats `step` for at least `seconds`, from one move of the meter to another, so that what is counted and what is done
-// are the same span of time. Reads the meter after each step, but not more often than every `between` seconds. Throws
-// Error when the meter does not move within `seconds` + 5 s. `now` gives seconds; it is the clock.
+// are the same span of time. Reading may take milliseconds (NVML's does), so it is read while a move is awaited at both
+// ends, every `between` seconds at most, and not meanwhile. Throws Error when no move comes for 5 s. `now` gives seconds; it is
+// the clock.
 MeteredWork metered(EnergyMeter& meter, double seconds, const std::function<void()>& step,
                     const std::function<double()>& now, double between = 0.005);
 
