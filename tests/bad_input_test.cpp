@@ -78,7 +78,11 @@ TEST_F(BadInput, EveryCommandLine) {
       {{"convert", "run/checkpoint", "o.gguf", "--embeddings", "q9"}, 2, "q9"},
       {{"convert", "run/checkpoint", "no/such/folder/o.gguf"}, 2, "o.gguf"},
       {{"perplexity", "model.gguf", "--data", "data", "--split", "test"}, 2, "test"},
+      {{"perplexity", "model.gguf", "--data", "data", "--device", "tpu"}, 2, "tpu"},
+      {{"perplexity", "model.gguf", "--data", "data", "--kv-type", "int3"}, 2, "int3"},
+      {{"verify", "model.gguf", "--against", "model.gguf", "--device", "tpu"}, 2, "tpu"},
       {{"compare", "--data", "data"}, 2, "--out"},
+      {{"compare", "--data", "data", "--out", "r", "--device", "tpu"}, 2, "tpu"},
       {{"completion", "tcsh"}, 2, "tcsh"},
   };
   for (const Row& row : rows) {

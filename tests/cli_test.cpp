@@ -17,9 +17,9 @@ class Cli : public Story {
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return parse_json(outcome.out, "trit run --json")["text"];
   }
-  static double loss(const std::string& model) {
-    const Outcome outcome =
-        trit({"perplexity", model, "--data", "data", "--window", "32", "--json"});
+  static double loss(const std::string& model, const std::string& kv_type = "f32") {
+    const Outcome outcome = trit(
+        {"perplexity", model, "--data", "data", "--window", "32", "--kv-type", kv_type, "--json"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return parse_json(outcome.out, "trit perplexity --json")["loss"];
   }
@@ -27,6 +27,12 @@ class Cli : public Story {
 
 TEST_F(Cli, TrainingLearnsTheText) {
   EXPECT_LT(loss("model.gguf"), 0.6 * std::log(320.0));  // a model that knows nothing has ln 320
+}
+
+TEST_F(Cli, RoundedKeysAndValuesCostLittle) {
+  const double exact = loss("model.gguf"), rounded = loss("model.gguf", "int8");
+  EXPECT_NE(rounded, exact);
+  EXPECT_NEAR(rounded, exact, 0.05);
 }
 
 TEST_F(Cli, CheckpointAndGgufAreTheSameModel) {
