@@ -10,8 +10,9 @@ namespace trit::bench {
 // A size in the paper's Table 1 and Figure 2 (the larger ones read off the figure), which name no device.
 struct PaperSize {
   std::string_view size;
-  double float_ms, ternary_ms;  // a token
-  double float_gb, ternary_gb;  // memory
+  double float_ms, ternary_ms;   // a token
+  double float_gb, ternary_gb;   // memory
+  double speedup, memory_ratio;  // as the paper prints them, against the float16 model of that size
   // PyTorch's best float16 decode on one H200, compiled, in a CUDA graph: milliseconds and joules a token, prompt 1.
   double pytorch_ms, pytorch_joules;
   // trit's goals on one H200.

@@ -96,7 +96,7 @@ std::string token_table(const Figures& figures, int64_t tokens) {
     if (const PaperSize* paper = paper_size(size); paper != nullptr && tokens <= 1) {
       row["paper_float"] = known(paper->float_ms);
       row["paper_ternary"] = known(paper->ternary_ms);
-      row["paper_ratio"] = known(paper->float_ms / paper->ternary_ms);
+      row["paper_ratio"] = known(paper->speedup);
       row["pytorch"] = known(paper->pytorch_ms);
       row["goal_ms"] = known(paper->goal_ms);
       row["goal_ratio"] = known(paper->goal_speedup);
@@ -131,7 +131,7 @@ std::string memory_table(const Figures& figures) {
       if (const PaperSize* paper = paper_size(size); paper != nullptr) {
         row["paper_float"] = known(paper->float_gb);
         row["paper_ternary"] = known(paper->ternary_gb);
-        row["paper_ratio"] = known(paper->float_gb / paper->ternary_gb);
+        row["paper_ratio"] = known(paper->memory_ratio);
       }
       for (const auto& [key, measure] : {std::pair("weights", M::kWeightMemory),
                                          {"cache", M::kCacheMemory},
