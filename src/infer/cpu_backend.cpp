@@ -11,8 +11,6 @@
 namespace trit {
 namespace {
 
-// Rows of logits that are screened together: of more the full head is as fast.
-constexpr int64_t kScreenedRows = 8;
 constexpr int64_t kTokensOfAThread = 8;  // whose logits it computes at a time
 
 AttentionShape attention_shape(const Config& c) { return {c.heads, c.kv_heads, c.head_dim}; }
@@ -94,11 +92,21 @@ void CpuBackend::logits(std::span<const int64_t> rows, Matrix out) {
 
 void CpuBackend::top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) {
   const Linear& head = weights_.head;
-  const bool alone = ranks_.job() == nullptr;  // with the whole head
-  if (!alone || std::ssize(rows) > kScreenedRows) return Backend::top(rows, k, out);
+  if (ranks_.job() != nullptr) return Backend::top(rows, k, out);  // a part of the head
   if (!std::exchange(screen_made_, true))
     screen_ = HeadScreen::of(head.dense, head.outputs, head.inputs);
-  if (!screen_) return Backend::top(rows, k, out);
+  const auto count = static_cast<size_t>(kernels::kScreenTokens), each = static_cast<size_t>(k);
+  while (!rows.empty()) {
+    const size_t here = std::min(rows.size(), count);
+    if (!screen_ || !screen_->screens(std::ssize(rows))) return Backend::top(rows, k, out);
+    screened_top(rows.first(here), k, out.first(here * each));
+    rows = rows.subspan(here);
+    out = out.subspan(here * each);
+  }
+}
+
+void CpuBackend::screened_top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) {
+  const Linear& head = weights_.head;
   const LinearInput input = prepare_input(head, gathered(rows), state_.workspace);
   screen_->candidates({input.values, input.rows, input.columns}, k, candidates_);
   screened_.rows += input.rows;

@@ -32,7 +32,7 @@ class CpuBackend : public Backend {
   int64_t max_rows() const override { return max_rows_; }
   void run(const Batch& batch) override;
   void logits(std::span<const int64_t> rows, Matrix out) override;
-  // Screens the head first, where that can be done (ops/head_screen.h), for few rows and one rank.
+  // Screens the head first, where that can be done (ops/head_screen.h), for one rank.
   void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) override;
   void copy_page(PageId from, PageId to) override;
 
@@ -45,6 +45,7 @@ class CpuBackend : public Backend {
 
  private:
   ConstMatrix gathered(std::span<const int64_t> rows);
+  void screened_top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out);
   void multiply(std::span<const int32_t> tokens, const float* x, int64_t k,
                 std::span<TokenLogit> out);
   const Weights& weights_;

@@ -50,6 +50,7 @@ void compare(CpuBackend& backend, std::span<const int64_t> rows, int64_t k) {
 
 TEST(CpuBackend, TheBestLogitsAreThoseOfTheFullHead) {
   const bool screens = kernels::active().screen_q6_k != nullptr;
+  const bool together = kernels::active().many_screens[0].screen != nullptr;
   for (const FloatForm form : {FloatForm::kQ8_0, FloatForm::kQ6_K, FloatForm::kF16}) {
     for (const bool tied : {false, true}) {
       const Model model = model_with(form, tied);
@@ -64,13 +65,15 @@ TEST(CpuBackend, TheBestLogitsAreThoseOfTheFullHead) {
         compare(backend, std::vector<int64_t>{199, 0, 7}, 5);
         compare(backend, std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8}, 17);
         compare(backend, std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9}, 17);
+        std::vector<int64_t> many(70);
+        std::iota(many.begin(), many.end(), 100);
+        compare(backend, many, 10);
       }
       const CpuBackend::Screened before = backend.screened();
-      if (!screens || form == FloatForm::kF16) {
-        EXPECT_EQ(before.rows, 0);
-        continue;
-      }
-      EXPECT_EQ(before.rows, 4 * (200 * 2 + 1 + 3 + 8));
+      const bool alone = screens && form != FloatForm::kF16;
+      EXPECT_EQ(before.rows, 4 * ((alone ? 200 * 2 + 1 : 0) + (alone || together ? 3 + 8 : 0) +
+                                  (together ? 9 + 70 : 0)));
+      if (!alone) continue;
       EXPECT_EQ(before.failed, 0);
       EXPECT_LT(before.multiplied, before.rows * 40);
       // Where all are wanted, or nothing can be told apart, the full head it is.

@@ -50,6 +50,23 @@ struct ScreenInput {
   const int32_t *high_fours, *low_fours;  // [K / 4]: -128 times the sum of each four
 };
 
+// How rows of a head are stored: floats, or ggml's blocks (quant/layouts.h).
+enum class HeadForm : uint8_t { kF16, kBf16, kQ8_0, kQ6_K, kQ4_0, kQ4_K };
+constexpr int kHeadForms = 6;
+
+// Screens of up to kScreenTokens rows of x in one pass over the weights, which are rounded to bfloat16; K is a
+// multiple of 32 and of the block. Null where an instruction set has none; cpu/screen_rows.h has what they are to
+// return, but for what underflows in float32, which may be zero.
+constexpr int64_t kScreenTokens = 32;
+struct ManyScreen {
+  // y[t][r] = sum_k bf16(w[r][k]) (high[t][k] + low[t][k]) for t < T <= kScreenTokens, in float32. x: the two parts
+  // in bfloat16, as [K / 32][T / 16, rounded up][high, low][16 pairs of inputs][16 t][2], zero from T on.
+  void (*screen)(const uint8_t* w, int64_t rows, int64_t K, const uint16_t* x, int64_t T, float* y,
+                 int64_t y_stride);
+  // Sums of (w - bf16(w))^2 and of w^2 over each row, as dot() of kernels.h adds.
+  void (*errors)(const uint8_t* w, int64_t rows, int64_t K, float* error, float* norm);
+};
+
 struct Table {
   // Per-token absmax activations (BitNet b1.58, section 2): s = 127 / max(max|x|, 1e-5),
   // q = clamp(round_half_even(x s), -128, 127) for i < n, then zeros up to n_padded.
@@ -112,6 +129,7 @@ struct Table {
   // an instruction set has none.
   void (*screen_q8_0)(const uint8_t* w, int64_t rows, int64_t K, const ScreenInput& x, float* y);
   void (*screen_q6_k)(const uint8_t* w, int64_t rows, int64_t K, const ScreenInput& x, float* y);
+  ManyScreen many_screens[kHeadForms];  // by HeadForm
 
   // y = x * r * gain with r = 1 / sqrt(mean(x^2) + epsilon). gain == nullptr stands for ones. Returns r.
   float (*rmsnorm)(const float* x, const float* gain, int64_t n, float epsilon, float* y);

@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "ops/screen_select.h"
 
 namespace trit {
 namespace {
 
-constexpr int64_t kChunk = 256;  // rows that a thread screens at a time
+constexpr int64_t kChunk = kScreenChunk;
 
 // The square of a scale. Subnormal ones, which scales of Q6_K mostly are, apart: as floats they would be subnormal too,
 // which takes processors a hundred times as long.
@@ -85,16 +85,22 @@ void take_sums(const std::vector<int8_t>& x, std::vector<int16_t>& runs,
 std::optional<HeadScreen> HeadScreen::of(const StoredMatrix& matrix, int64_t rows,
                                          int64_t columns) {
   const kernels::Table& kernel = kernels::active();
-  if (columns % 64 != 0) return std::nullopt;
-  if (matrix.layout == &kQ8_0 && kernel.screen_q8_0 != nullptr) {
-    return HeadScreen(matrix, rows, columns, kernel.screen_q8_0,
-                      largest_norm(matrix, rows, columns, q8_0_norm));
+  HeadScreen screen(matrix, rows, columns);
+  screen.many_ = ManyScreen::of(matrix, rows, columns);
+  if (columns % 64 == 0 && matrix.layout == &kQ8_0 && kernel.screen_q8_0 != nullptr) {
+    screen.kernel_ = kernel.screen_q8_0;
+    screen.norm_ = largest_norm(matrix, rows, columns, q8_0_norm);
+  } else if (matrix.layout == &kQ6_K && kernel.screen_q6_k != nullptr) {
+    screen.kernel_ = kernel.screen_q6_k;
+    screen.norm_ = largest_norm(matrix, rows, columns, q6_k_norm);
   }
-  if (matrix.layout == &kQ6_K && kernel.screen_q6_k != nullptr) {
-    return HeadScreen(matrix, rows, columns, kernel.screen_q6_k,
-                      largest_norm(matrix, rows, columns, q6_k_norm));
-  }
-  return std::nullopt;
+  if (screen.kernel_ == nullptr && !screen.many_) return std::nullopt;
+  return screen;
+}
+
+bool HeadScreen::screens(int64_t count) const {
+  if (many_ && count >= kFewestMany) return true;
+  return kernel_ != nullptr && count <= kMostAlone;
 }
 
 kernels::ScreenInput HeadScreen::Input::view() const {
@@ -139,59 +145,36 @@ void HeadScreen::prepare(const float* x, Input& in) const {
   in.bounded = absmax > 0 && norm_ * std::sqrt(xx) < 1e37 && in.bound < 1e37;
 }
 
-// A chunk's largest is one of the values: the k-th of those is no more than the k-th of all.
-void HeadScreen::select(const float* y, const float* best, int64_t k, double bound,
-                        std::vector<int32_t>& found) const {
-  const int64_t chunks = (rows_ + kChunk - 1) / kChunk;
-  // What a row must reach so that the k-th of these need not be better.
-  const auto reach = [k, bound](std::vector<float>& values) {
-    const auto kth = values.begin() + static_cast<std::ptrdiff_t>(k) - 1;
-    std::nth_element(values.begin(), kth, values.end(), std::greater());
-    return static_cast<double>(*kth) - 2 * bound;
-  };
-  double least = -std::numeric_limits<double>::infinity();
-  std::vector<float> values(best, best + chunks);
-  if (chunks >= k) least = reach(values);
-  values.clear();
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    if (static_cast<double>(best[chunk]) < least) continue;
-    for (int64_t r = chunk * kChunk; r < std::min(rows_, (chunk + 1) * kChunk); ++r) {
-      if (static_cast<double>(y[r]) < least) continue;
-      found.push_back(static_cast<int32_t>(r));
-      values.push_back(y[r]);
-    }
-  }
-  least = reach(values);
-  std::erase_if(found, [&](int32_t r) { return static_cast<double>(y[r]) < least; });
-  // A row alone takes several times as long as among others.
-  if (std::ssize(found) > k + rows_ / 32) found.clear();
-}
-
 void HeadScreen::candidates(ConstMatrix x, int64_t k, std::vector<std::vector<int32_t>>& found) {
-  TRIT_CHECK(x.columns == columns_ && k > 0 && k <= rows_);
+  TRIT_CHECK(x.columns == columns_ && k > 0 && k <= rows_ && screens(x.rows));
+  if (many_ && x.rows >= kFewestMany) return many_->candidates(x, k, found);
   const int64_t T = x.rows, chunks = (rows_ + kChunk - 1) / kChunk;
   inputs_.resize(static_cast<size_t>(T));
   parallel_for(T, [&](int64_t t) { prepare(x.row(t), inputs_[static_cast<size_t>(t)]); });
   if (std::ssize(screened_) < T * rows_) {
     screened_ = Buffer<float>(static_cast<size_t>(T * rows_));
     best_ = Buffer<float>(static_cast<size_t>(T * chunks));
+    certain_ = Buffer<float>(static_cast<size_t>(T * chunks));
   }
   parallel_for(chunks, [&](int64_t chunk) {
     const int64_t first = chunk * kChunk, count = std::min(kChunk, rows_ - first);
     for (int64_t t = 0; t < T; ++t) {
+      const Input& in = inputs_[static_cast<size_t>(t)];
       float* y = screened_.data() + t * rows_ + first;
-      kernel_(matrix_.row(first, columns_), count, columns_, inputs_[static_cast<size_t>(t)].view(),
-              y);
-      best_[static_cast<size_t>(t * chunks + chunk)] = largest(y, count);
+      kernel_(matrix_.row(first, columns_), count, columns_, in.view(), y);
+      const auto i = static_cast<size_t>(t * chunks + chunk);
+      best_[i] = largest(y, count);
+      certain_[i] = static_cast<float>(static_cast<double>(best_[i]) - 2.001 * in.bound);
     }
   });
   found.resize(static_cast<size_t>(T));
   parallel_for(T, [&](int64_t t) {
     const auto i = static_cast<size_t>(t);
     found[i].clear();
-    if (inputs_[i].bounded)
-      select(screened_.data() + t * rows_, best_.data() + t * chunks, k, inputs_[i].bound,
-             found[i]);
+    if (!inputs_[i].bounded) return;
+    select_rows({screened_.data() + t * rows_, rows_, best_.data() + t * chunks,
+                 certain_.data() + t * chunks, nullptr, 0, 2 * inputs_[i].bound},
+                k, found[i]);
   });
 }
 

@@ -4,7 +4,7 @@
 // Every row is screened with the codes as they are stored and the input as integers: exact sums but for a few
 // roundings, fewer instructions than floats take, and a bound on how far the result is from what
 // StoredMatrix::multiply gives. Whoever then multiplies the rows that candidates() leaves has the k best of
-// all rows, bit for bit.
+// all rows, bit for bit. Several inputs are screened together where there is a kernel for that (ops/many_screen.h).
 //
 // The bound. Weights of a row w are d q, or d s q, in blocks with a scale d, |s q| <= c. Let N = c sqrt(sum of d^2 over
 //   all weights), the largest of all rows: no Euclidean norm |w| is larger. x = step v + e, v of 16 bits.
@@ -20,6 +20,7 @@
 #include <optional>
 #include <vector>
 
+#include "ops/many_screen.h"
 #include "ops/matrix.h"
 #include "ops/stored_matrix.h"
 
@@ -28,10 +29,13 @@ namespace trit {
 class HeadScreen {
  public:
   // For a matrix [rows, columns], which must outlive it. Nothing where active() has no screen for its layout.
-  // Reads the scales of all blocks.
+  // Reads the scales of all blocks where there is a kernel for one row of x.
   static std::optional<HeadScreen> of(const StoredMatrix& matrix, int64_t rows, int64_t columns);
 
-  // found[t]: rows, in order, that hold the k <= rows of the largest products with x[t], tied ones by number; empty
+  // Whether screening takes less time than the full head for so many rows of x.
+  bool screens(int64_t count) const;
+
+  // For up to kernels::kScreenTokens rows of x that it screens. found[t]: rows, in order, that hold the k <= rows of the largest products with x[t], tied ones by number; empty
   // when too many would be left to gain from it, or x[t] is not finite. x [T, columns].
   void candidates(ConstMatrix x, int64_t k, std::vector<std::vector<int32_t>>& found);
 
@@ -46,19 +50,21 @@ class HeadScreen {
     bool bounded = false;
     kernels::ScreenInput view() const;
   };
-  HeadScreen(const StoredMatrix& matrix, int64_t rows, int64_t columns, Kernel kernel, double norm)
-      : matrix_(matrix), rows_(rows), columns_(columns), kernel_(kernel), norm_(norm) {}
+  static constexpr int64_t kFewestMany = 2;  // rows of x from which all together take less time
+  static constexpr int64_t kMostAlone = 8;   // one by one, of more the full head is as fast
+  HeadScreen(const StoredMatrix& matrix, int64_t rows, int64_t columns)
+      : matrix_(matrix), rows_(rows), columns_(columns) {}
   void prepare(const float* x, Input& input) const;
-  void select(const float* y, const float* best, int64_t k, double bound,
-              std::vector<int32_t>& found) const;
 
   StoredMatrix matrix_;
   int64_t rows_, columns_;
-  Kernel kernel_;
-  double norm_;  // N
+  Kernel kernel_ = nullptr;  // of one row of x
+  double norm_ = 0;          // N
+  std::optional<ManyScreen> many_;
   // Of the last inputs.
   std::vector<Input> inputs_;
-  Buffer<float> screened_, best_;  // [T, rows], and the largest of each kChunk of them
+  Buffer<float> screened_;        // [T, rows]
+  Buffer<float> best_, certain_;  // of each chunk of them the largest, and 2 B less
 };
 
 }  // namespace trit

@@ -17,6 +17,12 @@ struct Head {
   StoredMatrix matrix;
   int64_t rows, columns;
 
+  Head(const std::vector<float>& weights, DType type, int64_t K)
+      : bytes(2 * weights.size()), rows(std::ssize(weights) / K), columns(K) {
+    from_f32(type, weights.data(), weights.size(), bytes.data());
+    matrix.type = type;
+    matrix.data = bytes.data();
+  }
   Head(const PackedLayout& layout, const std::vector<float>& weights, int64_t K)
       : rows(std::ssize(weights) / K), columns(K) {
     bytes.resize(static_cast<size_t>(layout_bytes(layout, rows, K, "head")));
@@ -52,19 +58,34 @@ std::vector<float> normal(int64_t count, Rng& rng, double scale = 1) {
 }
 
 // Every one of the k best is among the candidates; returns how many there are.
-int64_t check(HeadScreen& screen, const Head& head, const std::vector<float>& x, int64_t k) {
-  const int64_t T = std::ssize(x) / head.columns;
+int64_t check_found(const Head& head, const float* x, int64_t k, const std::vector<int32_t>& rows) {
+  if (rows.empty()) return 0;
+  EXPECT_TRUE(std::ranges::is_sorted(rows));
+  for (const int32_t r : head.best(x, k))
+    EXPECT_TRUE(std::ranges::binary_search(rows, r)) << "row " << r << " k " << k;
+  return std::ssize(rows);
+}
+
+// The same of rows of x one by one; where there are screens for several, of all together too, which are at least two.
+int64_t check(HeadScreen& screen, const Head& head, const std::vector<float>& x, int64_t k,
+              int64_t* together = nullptr) {
+  const int64_t K = head.columns;
   std::vector<std::vector<int32_t>> found;
-  screen.candidates({x.data(), T, head.columns}, k, found);
-  EXPECT_EQ(std::ssize(found), T);
   int64_t count = 0;
+  for (const float* row = x.data(); row != x.data() + x.size() && screen.screens(1); row += K) {
+    screen.candidates({row, 1, K}, k, found);
+    EXPECT_EQ(std::ssize(found), 1);
+    count += check_found(head, row, k, found[0]);
+  }
+  if (!screen.screens(64)) return count;
+  std::vector<float> rows = x;
+  if (std::ssize(x) == K) rows.insert(rows.end(), x.begin(), x.end());
+  const int64_t T = std::ssize(rows) / K;
+  screen.candidates({rows.data(), T, K}, k, found);
+  EXPECT_EQ(std::ssize(found), T);
   for (int64_t t = 0; t < T; ++t) {
-    const std::vector<int32_t>& rows = found[static_cast<size_t>(t)];
-    count += std::ssize(rows);
-    if (rows.empty()) continue;
-    EXPECT_TRUE(std::ranges::is_sorted(rows));
-    for (const int32_t r : head.best(x.data() + t * head.columns, k))
-      EXPECT_TRUE(std::ranges::binary_search(rows, r)) << "row " << r << " k " << k;
+    const int64_t some = check_found(head, rows.data() + t * K, k, found[static_cast<size_t>(t)]);
+    if (together != nullptr) *together += some;
   }
   return count;
 }
@@ -85,18 +106,23 @@ TEST(HeadScreen, KeepsTheBestOfThousandsOfInputsAndLittleElse) {
     const Head head(*layout, normal(V * K, rng, 0.02), K);
     auto screen = screen_of(head);
     ASSERT_TRUE(screen);
-    int64_t one = 0, many = 0;
+    int64_t one = 0, many = 0, together = 0;
     for (int run = 0; run < 200; ++run) {
       std::vector<float> x = normal(2 * K, rng, std::exp(3 * static_cast<double>(rng.normal())));
       x[rng.below(x.size())] *= 30;  // an outlier, as hidden states have them
       one += check(*screen, head, x, 1);
-      many += check(*screen, head, x, 1 + static_cast<int64_t>(rng.below(64)));
+      many += check(*screen, head, x, 1 + static_cast<int64_t>(rng.below(64)), &together);
     }
     // On random rows, 400 inputs: one candidate mostly, and few more than k (32 in the mean).
     EXPECT_LT(one, 480) << layout->name;
     EXPECT_GE(one, 400);
     EXPECT_LT(many, 17000) << layout->name;
     EXPECT_GT(many, 10000);
+    // Weights in bfloat16 say less.
+    if (screen->screens(64)) {
+      EXPECT_LT(together, 20000) << layout->name;
+      EXPECT_GT(together, many);
+    }
   }
 }
 
@@ -169,6 +195,55 @@ TEST(HeadScreen, KeepsWhatEveryRoundingSpeaksAgainst) {
   }
 }
 
+// The same of several inputs: every weight of one row is rounded down to bfloat16, every other up.
+TEST(HeadScreen, KeepsWhatEveryRoundingOfWeightsSpeaksAgainst) {
+  if (kernels::active().many_screens[0].screen == nullptr)
+    GTEST_SKIP() << "the active instruction set screens no floats";
+  constexpr int64_t K = 256, V = 512;
+  std::vector<float> weights(V * K, 0.0f);
+  const auto set = [&](int64_t r, float value) {
+    std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>(r * K), K, value);
+  };
+  set(100, 1 + 3.0f / 1024);  // one in bfloat16
+  set(300, 1 + 5.0f / 1024);  // 1 + 8 / 1024
+  weights[300 * K] -= (2 * K + 1) / 1024.0f;
+  Head head(weights, DType::kF16, K);
+  const std::vector<float> x(2 * K, 1.0f);
+  const std::vector<float> y = head.products(x.data());
+  ASSERT_GT(y[100], y[300]);
+  ASSERT_LT(y[100] - y[300], 2.0f / 1024);
+  auto screen = screen_of(head);
+  std::vector<std::vector<int32_t>> found;
+  screen->candidates({x.data(), 2, K}, 1, found);
+  EXPECT_EQ(found[0], (std::vector<int32_t>{100, 300}));
+  EXPECT_EQ(found[1], found[0]);
+}
+
+TEST(HeadScreen, FloatsAndFourBitsOfSeveralInputs) {
+  if (kernels::active().many_screens[0].screen == nullptr)
+    GTEST_SKIP() << "the active instruction set screens no floats";
+  Rng rng(6);
+  constexpr int64_t K = 512, V = 3000;
+  const std::vector<float> weights = normal(V * K, rng, 0.02);
+  const Head heads[] = {{weights, DType::kF16, K},
+                        {weights, DType::kBF16, K},
+                        {kQ4_0, weights, K},
+                        {kQ4_K, weights, K}};
+  for (const Head& head : heads) {
+    auto screen = screen_of(head);
+    ASSERT_TRUE(screen);
+    EXPECT_FALSE(screen->screens(1));
+    int64_t found = 0;
+    for (const int64_t T : {2, 16, 17, 32}) {
+      std::vector<float> x = normal(T * K, rng, 3);
+      for (int64_t t = 0; t < T; t += 3) x[static_cast<size_t>(t * K + 5)] *= 50;
+      check(*screen, head, x, 10, &found);
+    }
+    EXPECT_GE(found, 10 * 67);
+    EXPECT_LT(found, 14 * 67);
+  }
+}
+
 TEST(HeadScreen, ScalesOfAnySize) {
   SKIP_WITHOUT_KERNELS();
   Rng rng(3);
@@ -231,7 +306,8 @@ TEST(HeadScreen, NothingForLayoutsWithoutAScreen) {
   StoredMatrix odd;
   odd.layout = &kQ8_0;
   odd.data = block.data();
-  EXPECT_FALSE(HeadScreen::of(odd, 1, 96));
+  const auto screen = HeadScreen::of(odd, 1, 96);
+  EXPECT_FALSE(screen && screen->screens(1));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Full-precision and block-quantised rows against one token in AVX-512: what an output head takes in decoding. The
-// bits are those of the rows in float_rows.h and ggml_rows.h, whose conversions g++ 12 and clang 14 do not
-// find single instructions for. Four rows share the loads of x; the four after them are prefetched.
+// bits are those of the rows in float_rows.h and ggml_rows.h. Four rows share the loads of x; the four after them are
+// prefetched.
 
 #include "kernels/cpu/avx512_head.h"
 
@@ -15,7 +15,7 @@ TRIT_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl")
 namespace trit::kernels {
 namespace {
 
-#define TRIT_INLINE inline __attribute__((always_inline))
+#include "kernels/cpu/avx512_weights.h"
 
 // The tree of sum_lanes in float_rows.h.
 TRIT_INLINE float sum_lanes(__m512 v) {
@@ -25,123 +25,12 @@ TRIT_INLINE float sum_lanes(__m512 v) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-TRIT_INLINE __m128i load_128(const void* p) {
-  return _mm_loadu_si128(static_cast<const __m128i*>(p));
-}
-TRIT_INLINE __m256i load_256(const void* p) {
-  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
-}
-TRIT_INLINE __m512 splat_half(const void* p) {
-  uint16_t bits;
-  __builtin_memcpy(&bits, p, sizeof bits);
-  return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(bits)));
-}
-TRIT_INLINE __m512 floats_of_i8(__m128i q) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)); }
-
-// g++ takes what was just stored out of the register again, which costs port 5 an instruction where a load is free.
-template <class T, size_t N>
-TRIT_INLINE void keep_in_memory(T (&array)[N]) {
-  asm("" : "+m"(array));
-}
-
 constexpr int64_t kMostDecoded = 8192;  // inputs: 128 KiB of floats on the stack
 
 // A multiplication and an addition that stay two.
 TRIT_INLINE __m512 add_product(__m512 sum, __m512 w, const float* x) {
   return _mm512_add_ps(sum, _mm512_mul_ps(w, _mm512_loadu_ps(x)));
 }
-
-// ---- How weights are read: kWeights of kBytes at a time; body(i, run i of sixteen) in the order of the row ----
-
-struct F16 {
-  static constexpr int64_t kWeights = 32, kBytes = 64;
-  template <class Body>
-  static TRIT_INLINE void each(const uint8_t* w, Body body) {
-    body(0, _mm512_cvtph_ps(load_256(w)));
-    body(1, _mm512_cvtph_ps(load_256(w + 32)));
-  }
-};
-
-struct Bf16 {
-  static constexpr int64_t kWeights = 32, kBytes = 64;
-  static TRIT_INLINE __m512 floats(const uint8_t* w) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_256(w)), 16));
-  }
-  template <class Body>
-  static TRIT_INLINE void each(const uint8_t* w, Body body) {
-    body(0, floats(w));
-    body(1, floats(w + 32));
-  }
-};
-
-struct Q8_0 {
-  static constexpr int64_t kWeights = 32, kBytes = 34;
-  template <class Body>
-  static TRIT_INLINE void each(const uint8_t* w, Body body) {
-    const __m512 d = splat_half(w);
-    body(0, _mm512_mul_ps(floats_of_i8(load_128(w + 2)), d));
-    body(1, _mm512_mul_ps(floats_of_i8(load_128(w + 18)), d));
-  }
-};
-
-struct Q4_0 {
-  static constexpr int64_t kWeights = 32, kBytes = 18;
-  template <class Body>
-  static TRIT_INLINE void each(const uint8_t* w, Body body) {
-    const __m512 d = splat_half(w);
-    const __m128i both = load_128(w + 2), mask = _mm_set1_epi8(15), bias = _mm_set1_epi8(8);
-    const __m128i low = _mm_sub_epi8(_mm_and_si128(both, mask), bias);
-    const __m128i high = _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(both, 4), mask), bias);
-    body(0, _mm512_mul_ps(floats_of_i8(low), d));
-    body(1, _mm512_mul_ps(floats_of_i8(high), d));
-  }
-};
-
-// 256 weights: low four bits, then high two, then a scale for every 16, then the scales' own.
-struct Q6_K {
-  static constexpr int64_t kWeights = 256, kBytes = 210;
-
-  // 64 weights in the order of the row, from run kRun on. Through memory: widening a part of it as it is loaded takes
-  // one instruction, taking the part out of a register another.
-  template <int kRun, class Body>
-  static TRIT_INLINE void each_of_64(__m512i codes, const float* scales, Body body) {
-    alignas(64) int8_t q[64];
-    _mm512_store_si512(q, _mm512_sub_epi8(codes, _mm512_set1_epi8(32)));
-    keep_in_memory(q);
-    for (int i = 0; i < 4; ++i) {
-      body(kRun + i,
-           _mm512_mul_ps(floats_of_i8(load_128(q + 16 * i)), _mm512_set1_ps(scales[kRun + i])));
-    }
-  }
-
-  // 128 weights: 64 bytes of low bits hold the first 64 weights in their lower halves and the last 64 in the upper;
-  // 32 bytes of high bits hold a run of 32 weights at each of four places.
-  template <int kHalf, class Body>
-  static TRIT_INLINE void each_of_128(const uint8_t* w, const float* scales, Body body) {
-    const __m512i four = _mm512_loadu_si512(w + 64 * kHalf), low = _mm512_set1_epi8(15);
-    const __m512i two = _mm512_broadcast_i64x4(load_256(w + 128 + 32 * kHalf));
-    const __m512i high = _mm512_set1_epi8(0x30);
-    const __m512i up = _mm512_set_epi64(2, 2, 2, 2, 4, 4, 4, 4);    // the first two runs
-    const __m512i down = _mm512_set_epi64(2, 2, 2, 2, 0, 0, 0, 0);  // the others
-    // Ternary logic 0xEA: (a and b) or c; the shifts' strays between bytes are masked.
-    const __m512i first = _mm512_ternarylogic_epi64(_mm512_sllv_epi64(two, up), high,
-                                                    _mm512_and_si512(four, low), 0xEA);
-    const __m512i second =
-        _mm512_ternarylogic_epi64(_mm512_srlv_epi64(two, down), high,
-                                  _mm512_and_si512(_mm512_srli_epi16(four, 4), low), 0xEA);
-    each_of_64<8 * kHalf>(first, scales, body);
-    each_of_64<8 * kHalf + 4>(second, scales, body);
-  }
-
-  template <class Body>
-  static TRIT_INLINE void each(const uint8_t* w, Body body) {
-    alignas(64) float scales[16];
-    _mm512_store_ps(scales, _mm512_mul_ps(floats_of_i8(load_128(w + 192)), splat_half(w + 208)));
-    keep_in_memory(scales);
-    each_of_128<0>(w, scales, body);
-    each_of_128<1>(w, scales, body);
-  }
-};
 
 template <class Weights>
 TRIT_INLINE __m512 add_step(__m512 sum, const uint8_t* w, const float* x) {
@@ -244,6 +133,10 @@ int64_t head_rows_q4_0(const uint8_t* w, int64_t rows, int64_t K, const float* x
 int64_t head_rows_q6_k(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
                        float* y, int64_t y_stride) {
   return rows_of_four<Q6_K>(w, rows, K, x, T, y, y_stride);
+}
+int64_t head_rows_q4_k(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                       float* y, int64_t y_stride) {
+  return rows_of_four<Q4_K>(w, rows, K, x, T, y, y_stride);
 }
 
 }  // namespace trit::kernels

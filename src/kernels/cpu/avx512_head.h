@@ -16,5 +16,7 @@ int64_t head_rows_q4_0(const uint8_t* w, int64_t rows, int64_t K, const float* x
                        float* y, int64_t y_stride);
 int64_t head_rows_q6_k(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
                        float* y, int64_t y_stride);
+int64_t head_rows_q4_k(const uint8_t* w, int64_t rows, int64_t K, const float* x, int64_t T,
+                       float* y, int64_t y_stride);
 
 }  // namespace trit::kernels

@@ -275,6 +275,7 @@ Table avx512vnni_table() {
   table.dense_gemm_q8_0 = head_product<head_rows_q8_0, dense_gemm_q8_0, 32, 34, uint8_t>;
   table.dense_gemm_q4_0 = head_product<head_rows_q4_0, dense_gemm_q4_0, 32, 18, uint8_t>;
   table.dense_gemm_q6_k = head_product<head_rows_q6_k, dense_gemm_q6_k, 256, 210, uint8_t>;
+  table.dense_gemm_q4_k = head_product<head_rows_q4_k, dense_gemm_q4_k, 256, 144, uint8_t>;
   table.screen_q8_0 = screen_q8_0_avx512;
   table.screen_q6_k = screen_q6_k_avx512;
   table.ternary_gemm_i8 = ternary_gemm_i8;

@@ -42,6 +42,25 @@ int32_t q6_k_lane(const uint8_t* block, int lane, const int8_t* x, const int16_t
   return sum;
 }
 
+float rounded(float w) { return bf16_to_f32(f32_to_bf16(w)); }
+
+// The sum of one row and one token: of each 32 inputs the even and the odd ones apart.
+float bf16_sum(const float* w, int64_t K, const uint16_t* x, int64_t x_step) {
+  float sum = 0;
+  for (int64_t k = 0; k < K; k += 32, x += x_step) {
+    for (int part = 0; part < 2; ++part) {
+      float even = 0, odd = 0;
+      for (int pair = 0; pair < 16; ++pair) {
+        const uint16_t* at = x + 512 * part + 32 * pair;
+        even += rounded(w[k + 2 * pair]) * bf16_to_f32(at[0]);
+        odd += rounded(w[k + 2 * pair + 1]) * bf16_to_f32(at[1]);
+      }
+      sum += even + odd;
+    }
+  }
+  return sum;
+}
+
 float joined(int32_t high, int32_t low) {
   return 256.0f * static_cast<float>(high) + static_cast<float>(low);
 }
@@ -79,6 +98,28 @@ void screen_q8_0_scalar(const uint8_t* w, int64_t rows, int64_t K, const ScreenI
       }
     }
     y[r] = sum_lanes(lanes);
+  }
+}
+
+void many_screen_scalar(const float* w, int64_t rows, int64_t K, const uint16_t* x, int64_t T,
+                        float* y, int64_t y_stride) {
+  const int64_t x_step = (T + 15) / 16 * 1024;
+  for (int64_t t = 0; t < T; ++t) {
+    const uint16_t* xt = x + t / 16 * 1024 + t % 16 * 2;
+    for (int64_t r = 0; r < rows; ++r) y[t * y_stride + r] = bf16_sum(w + r * K, K, xt, x_step);
+  }
+}
+
+void screen_errors_scalar(const float* w, int64_t rows, int64_t K, float* error, float* norm) {
+  for (int64_t r = 0; r < rows; ++r, w += K) {
+    float ee[16] = {}, ww[16] = {};
+    for (int64_t k = 0; k < K; ++k) {
+      const float e = w[k] - rounded(w[k]);
+      ee[k % 16] += e * e;
+      ww[k % 16] += w[k] * w[k];
+    }
+    error[r] = sum_lanes(ee);
+    norm[r] = sum_lanes(ww);
   }
 }
 
