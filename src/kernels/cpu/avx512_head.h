@@ -1,6 +1,6 @@
 #pragma once
-// Rows against one token, or an even number, in AVX-512, for the table of avx512vnni.cpp. Each does as many rows
-// from the first as go four by four, or none, and returns their number; K is a multiple of 32, or of the block.
+// Rows against one token, or an even number, in AVX-512, for the table of avx512vnni.cpp. Each does all rows of one
+// token, of several as many from the first as go four by four, or none, and returns their number; K is a multiple of 32, or of the block.
 
 #include <cstdint>
 
