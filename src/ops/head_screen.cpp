@@ -98,9 +98,12 @@ std::optional<HeadScreen> HeadScreen::of(const StoredMatrix& matrix, int64_t row
   return screen;
 }
 
+bool HeadScreen::together(int64_t count) const {
+  return many_ && count >= (kernel_ != nullptr ? kFewestMany : 2);
+}
+
 bool HeadScreen::screens(int64_t count) const {
-  if (many_ && count >= kFewestMany) return true;
-  return kernel_ != nullptr && count <= kMostAlone;
+  return together(count) || (kernel_ != nullptr && count <= kMostAlone);
 }
 
 kernels::ScreenInput HeadScreen::Input::view() const {
@@ -147,7 +150,7 @@ void HeadScreen::prepare(const float* x, Input& in) const {
 
 void HeadScreen::candidates(ConstMatrix x, int64_t k, std::vector<std::vector<int32_t>>& found) {
   TRIT_CHECK(x.columns == columns_ && k > 0 && k <= rows_ && screens(x.rows));
-  if (many_ && x.rows >= kFewestMany) return many_->candidates(x, k, found);
+  if (together(x.rows)) return many_->candidates(x, k, found);
   const int64_t T = x.rows, chunks = (rows_ + kChunk - 1) / kChunk;
   inputs_.resize(static_cast<size_t>(T));
   parallel_for(T, [&](int64_t t) { prepare(x.row(t), inputs_[static_cast<size_t>(t)]); });

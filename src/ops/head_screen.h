@@ -50,10 +50,11 @@ class HeadScreen {
     bool bounded = false;
     kernels::ScreenInput view() const;
   };
-  static constexpr int64_t kFewestMany = 2;  // rows of x from which all together take less time
+  static constexpr int64_t kFewestMany = 4;  // rows of x from which all together take less time
   static constexpr int64_t kMostAlone = 8;   // one by one, of more the full head is as fast
   HeadScreen(const StoredMatrix& matrix, int64_t rows, int64_t columns)
       : matrix_(matrix), rows_(rows), columns_(columns) {}
+  bool together(int64_t count) const;
   void prepare(const float* x, Input& input) const;
 
   StoredMatrix matrix_;

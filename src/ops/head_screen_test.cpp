@@ -66,7 +66,7 @@ int64_t check_found(const Head& head, const float* x, int64_t k, const std::vect
   return std::ssize(rows);
 }
 
-// The same of rows of x one by one; where there are screens for several, of all together too, which are at least two.
+// The same of rows of x one by one; where there are screens for several, of all together too, which are at least four.
 int64_t check(HeadScreen& screen, const Head& head, const std::vector<float>& x, int64_t k,
               int64_t* together = nullptr) {
   const int64_t K = head.columns;
@@ -79,7 +79,7 @@ int64_t check(HeadScreen& screen, const Head& head, const std::vector<float>& x,
   }
   if (!screen.screens(64)) return count;
   std::vector<float> rows = x;
-  if (std::ssize(x) == K) rows.insert(rows.end(), x.begin(), x.end());
+  while (std::ssize(rows) < 4 * K) rows.insert(rows.end(), x.begin(), x.end());
   const int64_t T = std::ssize(rows) / K;
   screen.candidates({rows.data(), T, K}, k, found);
   EXPECT_EQ(std::ssize(found), T);
@@ -120,8 +120,8 @@ TEST(HeadScreen, KeepsTheBestOfThousandsOfInputsAndLittleElse) {
     EXPECT_GT(many, 10000);
     // Weights in bfloat16 say less.
     if (screen->screens(64)) {
-      EXPECT_LT(together, 20000) << layout->name;
-      EXPECT_GT(together, many);
+      EXPECT_LT(together, 40000) << layout->name;
+      EXPECT_GT(together, 2 * many);
     }
   }
 }
