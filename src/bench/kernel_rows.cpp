@@ -210,7 +210,7 @@ struct Attention {
     const int64_t count = kernels::pages_of(positions(item));
     for (int64_t i = 0; i < count; ++i)
       pages[i] = reinterpret_cast<const std::byte*>(mine.ring.next(1));
-    kernel.attention_chunk(q.data(), test.group, pages, positions(item), test.length, 0.1f,
+    kernel.attention_chunk({q.data(), test.group}, pages, positions(item), test.length, 0.1f,
                            mine.scratch.data(), mine.partials.data());
   }
 

@@ -58,21 +58,28 @@ inline constexpr int64_t attention_scratch_size(int64_t D) {
   return 4 * (kChunkPositions + 2 * value_columns(D));
 }
 
+// The queries that read one key/value head: those of `group` query heads, [group, D], in each of `rows` <= 16 rows,
+// `stride` floats apart.
+struct QueryBlock {
+  const float* q = nullptr;
+  int64_t group = 1, rows = 1, stride = 0;
+};
+
 // The rows of one type.
 struct KvRows {
   // Writes one position's key and value, k and v [D], into a head's part of a page, at `place` < 64. In int4,
   // positions 4 i to 4 i + 3 share bytes: they must not be written at the same time.
   void (*store)(const float* k, const float* v, int64_t D, int64_t place, std::byte* page);
 
-  // The queries q [group, D] of the heads that share a key/value head, against `count` <= 256 cached positions:
-  // pages[i] is that head's part of the page of positions 64 i to 64 i + 63. Scores are scale q.k. partials:
-  // [group, partial_size(D)].
+  // Row r of the queries against min(count + r, 256) cached positions, the last of which lie in one page for all
+  // rows: pages[i] is the head's part of the page of positions 64 i to 64 i + 63. Scores are scale q.k. partials:
+  // [rows, group, partial_size(D)]; a row's do not depend on the others.
   //
   // f32 computes in double. f16 computes in float32, with FMA. int8 and int4 multiply integers, exactly: a query
   // becomes int16 with one scale (max |q| / 32767), and so do a page's weights, the exponentials times the
   // scales of the values.
-  void (*attention_chunk)(const float* q, int64_t group, const std::byte* const* pages,
-                          int64_t count, int64_t D, float scale, float* scratch, double* partials);
+  void (*attention_chunk)(const QueryBlock& queries, const std::byte* const* pages, int64_t count,
+                          int64_t D, float scale, float* scratch, double* partials);
 };
 
 }  // namespace trit::kernels

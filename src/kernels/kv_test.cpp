@@ -54,7 +54,7 @@ Floats attend(const Table& kernel, KvType type, const Floats& q, const Pages& ca
   Floats scratch(static_cast<size_t>(attention_scratch_size(D)));
   for (int64_t c = 0; c < chunks; ++c) {
     kernel.kv[static_cast<int>(type)].attention_chunk(
-        q.data(), group, cache.pages.data() + c * kChunkPages,
+        {q.data(), group}, cache.pages.data() + c * kChunkPages,
         std::min(kChunkPositions, cache.count - c * kChunkPositions), D,
         1.0f / std::sqrt(static_cast<float>(D)), scratch.data(), partials.data() + c * stride);
   }
@@ -164,6 +164,40 @@ INSTANTIATE_TEST_SUITE_P(Types, AttentionTest,
                                          TypeCase{KvType::kInt8, 1.5e-4},
                                          TypeCase{KvType::kInt4, 1.5e-4}),
                          [](const auto& info) { return std::string(to_string(info.param.type)); });
+
+// Rows that attend together: those of one page's end, and rows that all see a whole chunk.
+TEST_P(AttentionTest, RowsTogetherEqualRowsAlone) {
+  const KvType type = GetParam().type;
+  const int64_t rows = 15;
+  for (const int64_t D : {20, 64}) {
+    for (const int64_t group : {1, 2, 3, 4}) {
+      for (const int64_t count : {1, 50, 242, 256}) {
+        const int64_t stored = std::min(count + rows - 1, kChunkPositions), size = partial_size(D);
+        const Floats q = random_floats(rows * group * D, 1), k = random_floats(stored * D, 2),
+                     v = random_floats(stored * D, 3);
+        for (const Isa isa : available()) {
+          const Table& kernel = table(isa);
+          const auto attention = kernel.kv[static_cast<int>(type)].attention_chunk;
+          const Pages cache(kernel, type, k, v, D);
+          Floats scratch(static_cast<size_t>(attention_scratch_size(D)));
+          std::vector<double> together(static_cast<size_t>(rows * group * size)), alone = together;
+          attention({q.data(), group, rows, group * D}, cache.pages.data(), count, D, 0.2f,
+                    scratch.data(), together.data());
+          for (int64_t r = 0; r < rows; ++r) {
+            attention({q.data() + r * group * D, group}, cache.pages.data(),
+                      std::min(count + r, stored), D, 0.2f, scratch.data(),
+                      alone.data() + r * group * size);
+          }
+          for (size_t i = 0; i < alone.size(); ++i) {
+            if (static_cast<int64_t>(i) % size >= 2 + D) continue;  // behind the head
+            ASSERT_EQ(together[i], alone[i]) << to_string(isa) << " D " << D << " group " << group
+                                             << " count " << count << " at " << i;
+          }
+        }
+      }
+    }
+  }
+}
 
 // What the types cost, on normal vectors of 128: the root mean square of the error over that of the output.
 TEST(KvTypes, LoseWhatTheyShould) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -42,8 +43,28 @@ std::byte* page_of(const KvLayer& cache, std::span<const PageTable> tables, int3
 // With so many key/value heads of rows to work on, each is one thread's work; with fewer, each of their chunks is.
 constexpr int64_t kManyHeads = 32;
 
-// The forward pass over a batch. A head here is a key/value head g of a row n, with all query heads that read it:
-// i = n G + g. Its chunks' results (kernels::partial_size) stand in order: [chunk][query head].
+// Rows of one sequence that attend together: they share what is read of keys and values.
+struct RowBlock {
+  int64_t first, rows;
+};
+constexpr int64_t kBlockRows = 16;  // a page is a whole number of them
+
+// A block ends where kBlockRows positions end, so all its rows see equally many pages.
+std::vector<RowBlock> row_blocks(std::span<const TokenSlot> slots) {
+  std::vector<RowBlock> blocks;
+  for (size_t n = 0; n < slots.size(); ++n) {
+    const bool goes_on = n > 0 && slots[n].sequence == slots[n - 1].sequence &&
+                         slots[n].position == slots[n - 1].position + 1 &&
+                         slots[n].position % kBlockRows != 0;
+    if (!goes_on) blocks.push_back({static_cast<int64_t>(n), 0});
+    ++blocks.back().rows;
+  }
+  return blocks;
+}
+
+// The forward pass over a batch. A head here is a key/value head g of a block b, with all query heads that read it:
+// i = g B + b, so that a head's keys and values stay near. Its chunks' results (kernels::partial_size) stand in
+// order: [chunk][row][query head].
 struct ForwardPass {
   const AttentionShape& shape;
   ConstMatrix q;
@@ -52,15 +73,20 @@ struct ForwardPass {
   const KvLayer& cache;
   Matrix out;
   float* log_sums;
+  std::vector<RowBlock> blocks = row_blocks(slots);
 
+  int64_t heads() const { return std::ssize(blocks) * shape.kv_heads; }
   int64_t group() const { return shape.heads / shape.kv_heads; }
-  int64_t chunk_size() const { return group() * kernels::partial_size(shape.head_dim); }
-  int64_t count(int64_t i) const {
-    return slots[static_cast<size_t>(i / shape.kv_heads)].position + 1;
+  const RowBlock& block(int64_t i) const { return blocks[static_cast<size_t>(i) % blocks.size()]; }
+  int64_t chunk_size(int64_t i) const {
+    return block(i).rows * group() * kernels::partial_size(shape.head_dim);
   }
+  // Positions that the block's first row sees.
+  int64_t count(int64_t i) const { return slots[static_cast<size_t>(block(i).first)].position + 1; }
+  int64_t chunks(int64_t i) const { return kernels::chunks_of(count(i)); }
 
   void run_chunk(int64_t i, int64_t chunk, double* partials) const {
-    const int64_t n = i / shape.kv_heads, g = i % shape.kv_heads, D = shape.head_dim;
+    const int64_t n = block(i).first, g = i / std::ssize(blocks), D = shape.head_dim;
     const int32_t sequence = slots[static_cast<size_t>(n)].sequence;
     const int64_t first = chunk * kernels::kChunkPositions;
     const int64_t positions = std::min(kernels::kChunkPositions, count(i) - first);
@@ -71,45 +97,44 @@ struct ForwardPass {
     }
     float* scratch = thread_scratch<float, Use::kKernel>(kernels::attention_scratch_size(D));
     kernels::active().kv[static_cast<int>(cache.type)].attention_chunk(
-        q.row(n) + g * group() * D, group(), pages, positions, D, softmax_scale(shape), scratch,
-        partials);
+        {q.row(n) + g * group() * D, group(), block(i).rows, q.columns}, pages, positions, D,
+        softmax_scale(shape), scratch, partials);
   }
 
   void merge(int64_t i, const double* partials) const {
-    const int64_t n = i / shape.kv_heads, first = i % shape.kv_heads * group(), D = shape.head_dim;
-    for (int64_t h = first; h < first + group(); ++h, partials += kernels::partial_size(D)) {
-      const float log_sum = kernels::active().attention_merge(
-          partials, kernels::chunks_of(count(i)), chunk_size(), D, out.row(n) + h * D);
-      if (log_sums) log_sums[n * shape.heads + h] = log_sum;
+    const int64_t first = i / std::ssize(blocks) * group(), D = shape.head_dim;
+    for (int64_t n = block(i).first; n < block(i).first + block(i).rows; ++n) {
+      for (int64_t h = first; h < first + group(); ++h, partials += kernels::partial_size(D)) {
+        const float log_sum = kernels::active().attention_merge(partials, chunks(i), chunk_size(i),
+                                                                D, out.row(n) + h * D);
+        if (log_sums) log_sums[n * shape.heads + h] = log_sum;
+      }
     }
   }
 
   void run_by_heads() const {
-    parallel_ranges(q.rows * shape.kv_heads, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t chunks = kernels::chunks_of(count(i));
-        double* partials = thread_scratch<double, Use::kPartials>(chunks * chunk_size());
-        for (int64_t c = 0; c < chunks; ++c) run_chunk(i, c, partials + c * chunk_size());
-        merge(i, partials);
-      }
+    parallel_for(heads(), [&](int64_t i) {
+      double* partials = thread_scratch<double, Use::kPartials>(chunks(i) * chunk_size(i));
+      for (int64_t c = 0; c < chunks(i); ++c) run_chunk(i, c, partials + c * chunk_size(i));
+      merge(i, partials);
     });
   }
 
   // Whoever ends a head's last chunk merges all of them.
   void run_by_chunks() const {
-    const int64_t heads = q.rows * shape.kv_heads;
-    int64_t most = 0;
+    int64_t most = 0, largest = 0;
     std::array<std::atomic<int64_t>, kManyHeads> left;
-    for (int64_t i = 0; i < heads; ++i) {
-      left[static_cast<size_t>(i)] = kernels::chunks_of(count(i));
-      most = std::max(most, kernels::chunks_of(count(i)));
+    for (int64_t i = 0; i < heads(); ++i) {
+      left[static_cast<size_t>(i)] = chunks(i);
+      most = std::max(most, chunks(i));
+      largest = std::max(largest, chunk_size(i));
     }
-    double* all = thread_scratch<double, Use::kPartials>(heads * most * chunk_size());
-    parallel_for(heads * most, [&](int64_t item) {
+    double* all = thread_scratch<double, Use::kPartials>(heads() * most * largest);
+    parallel_for(heads() * most, [&](int64_t item) {
       const int64_t i = item / most, chunk = item % most;
-      if (chunk >= kernels::chunks_of(count(i))) return;
-      double* partials = all + i * most * chunk_size();
-      run_chunk(i, chunk, partials + chunk * chunk_size());
+      if (chunk >= chunks(i)) return;
+      double* partials = all + i * most * largest;
+      run_chunk(i, chunk, partials + chunk * chunk_size(i));
       if (--left[static_cast<size_t>(i)] == 0) merge(i, partials);
     });
   }
@@ -215,7 +240,7 @@ void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<con
                        float* log_sums) {
   TRIT_CHECK(q.columns == shape.query_columns() && out.columns == q.columns && out.rows == q.rows);
   const ForwardPass pass{shape, q, slots, tables, cache, out, log_sums};
-  if (q.rows * shape.kv_heads >= kManyHeads) {
+  if (pass.heads() >= kManyHeads) {
     pass.run_by_heads();
   } else {
     pass.run_by_chunks();

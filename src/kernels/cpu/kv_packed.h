@@ -143,9 +143,18 @@ struct Queries {
   const int32_t* bias;  // [heads, stride]
 };
 
+// Side by side: they may come from several rows.
 template <int H>
-TRIT_INLINE Queries<HalfKv> make_queries(HalfKv, const float* q, int64_t D, float scale, float*) {
-  return {q, D, {scale, scale, scale, scale}, nullptr};
+TRIT_INLINE Queries<HalfKv> make_queries(HalfKv, const float* const* q, int64_t D, float scale,
+                                         float* scratch) {
+  if (H == 1) return {q[0], D, {scale}, nullptr};
+  const int64_t columns = value_columns(D);
+  for (int h = 0; h < H; ++h) {
+    for_runs(D, [&](int64_t d, int64_t count) {
+      store_run(scratch + h * columns + d, load_run(q[h] + d, count), count);
+    });
+  }
+  return {scratch, columns, {scale, scale, scale, scale}, nullptr};
 }
 
 // The largest int16 weight of a key that int32 holds the sum of D products with.
@@ -154,13 +163,15 @@ TRIT_INLINE float query_levels(int64_t D) {
 }
 
 template <int H, class Kv>
-TRIT_INLINE Queries<Kv> make_queries(Kv, const float* q, int64_t D, float scale, float* scratch) {
+TRIT_INLINE Queries<Kv> make_queries(Kv, const float* const* queries_of, int64_t D, float scale,
+                                     float* scratch) {
   const int64_t columns = value_columns(D);
   Queries<Kv> queries{reinterpret_cast<int32_t*>(scratch),
                       columns,
                       {},
                       reinterpret_cast<int32_t*>(scratch) + columns / 2};
-  for (int h = 0; h < H; ++h, q += D, scratch += columns) {
+  for (int h = 0; h < H; ++h, scratch += columns) {
+    const float* q = queries_of[h];
     const float step = max_magnitude(q, D) / query_levels(D), inverse = inverse_or_zero(step);
     queries.factor[h] = step * scale;
     int32_t* bias = reinterpret_cast<int32_t*>(scratch) + columns / 2;
@@ -315,9 +326,12 @@ TRIT_INLINE void page_values(const std::byte* page, const std::byte* next,
   }
 }
 
+// H queries, each with its number of positions, in ascending order.
 template <class Kv, int H>
-TRIT_INLINE void attend(const float* q, const std::byte* const* pages, const KvPageLayout& layout,
-                        int64_t count, int64_t D, float scale, float* scratch, double* partials) {
+TRIT_INLINE void attend(const float* const* q, const int64_t* counts, const std::byte* const* pages,
+                        const KvPageLayout& layout, int64_t D, float scale, float* scratch,
+                        double* partials) {
+  const int64_t count = counts[H - 1];
   const int64_t columns = value_columns(D);
   float *scores = scratch, *out = scores + 4 * kChunkPositions;
   const Queries<Kv> queries = make_queries<H>(Kv{}, q, D, scale, out + 4 * columns);
@@ -329,7 +343,7 @@ TRIT_INLINE void attend(const float* q, const std::byte* const* pages, const KvP
   }
   for (int h = 0; h < H; ++h) {
     const std::byte* soon = pages[h < last ? h + 1 : 0];
-    exponentials(scores + h * kChunkPositions, count, partials + h * partial_size(D),
+    exponentials(scores + h * kChunkPositions, counts[h], partials + h * partial_size(D),
                  soon + layout.values, soon + (h < last ? layout.bytes : 0));
   }
   for (int64_t i = 0; i < H * columns; i += 16) store(out + i, f32x16{});
@@ -346,32 +360,39 @@ TRIT_INLINE void attend(const float* q, const std::byte* const* pages, const KvP
 }
 
 template <class Kv>
-TRIT_INLINE void attention_chunk(const float* q, int64_t group, const std::byte* const* pages,
+TRIT_INLINE void attention_chunk(const QueryBlock& queries, const std::byte* const* pages,
                                  int64_t count, int64_t D, float scale, float* scratch,
                                  double* partials) {
   const KvPageLayout layout = kv_page_layout(Kv::kType, D);
-  int64_t h = 0;
-  const auto heads = [&](auto number) {
-    attend<Kv, decltype(number)::value>(q + h * D, pages, layout, count, D, scale, scratch,
-                                        partials + h * partial_size(D));
-    h += decltype(number)::value;
+  const int64_t all = queries.rows * queries.group;
+  int64_t i = 0;
+  const auto some = [&](auto number) {
+    constexpr int H = decltype(number)::value;
+    const float* q[H];
+    int64_t counts[H];
+    for (int h = 0; h < H; ++h) {
+      q[h] = query_at(queries, i + h, D);
+      counts[h] = count_at(queries, i + h, count);
+    }
+    attend<Kv, H>(q, counts, pages, layout, D, scale, scratch, partials + i * partial_size(D));
+    i += H;
   };
-  while (group - h >= 4) heads(std::integral_constant<int, 4>{});
-  if (group - h >= 2) heads(std::integral_constant<int, 2>{});
-  if (group - h >= 1) heads(std::integral_constant<int, 1>{});
+  while (all - i >= 4) some(std::integral_constant<int, 4>{});
+  if (all - i >= 2) some(std::integral_constant<int, 2>{});
+  if (all - i >= 1) some(std::integral_constant<int, 1>{});
 }
 
-void attention_chunk_f16(const float* q, int64_t group, const std::byte* const* pages,
-                         int64_t count, int64_t D, float scale, float* scratch, double* partials) {
-  attention_chunk<HalfKv>(q, group, pages, count, D, scale, scratch, partials);
+void attention_chunk_f16(const QueryBlock& queries, const std::byte* const* pages, int64_t count,
+                         int64_t D, float scale, float* scratch, double* partials) {
+  attention_chunk<HalfKv>(queries, pages, count, D, scale, scratch, partials);
 }
-void attention_chunk_int8(const float* q, int64_t group, const std::byte* const* pages,
-                          int64_t count, int64_t D, float scale, float* scratch, double* partials) {
-  attention_chunk<Int8Kv>(q, group, pages, count, D, scale, scratch, partials);
+void attention_chunk_int8(const QueryBlock& queries, const std::byte* const* pages, int64_t count,
+                          int64_t D, float scale, float* scratch, double* partials) {
+  attention_chunk<Int8Kv>(queries, pages, count, D, scale, scratch, partials);
 }
-void attention_chunk_int4(const float* q, int64_t group, const std::byte* const* pages,
-                          int64_t count, int64_t D, float scale, float* scratch, double* partials) {
-  attention_chunk<Int4Kv>(q, group, pages, count, D, scale, scratch, partials);
+void attention_chunk_int4(const QueryBlock& queries, const std::byte* const* pages, int64_t count,
+                          int64_t D, float scale, float* scratch, double* partials) {
+  attention_chunk<Int4Kv>(queries, pages, count, D, scale, scratch, partials);
 }
 
 void add_kv_rows(Table& t) {

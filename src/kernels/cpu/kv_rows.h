@@ -123,10 +123,23 @@ TRIT_INLINE void weigh_values_f32(const float* p, const std::byte* const* pages,
   }
 }
 
-void attention_chunk_f32(const float* q, int64_t group, const std::byte* const* pages,
-                         int64_t count, int64_t D, float scale, float* scratch, double* partials) {
+// Query i of a block: in order of rows, then of heads.
+TRIT_INLINE const float* query_at(const QueryBlock& block, int64_t i, int64_t D) {
+  return block.q + i / block.group * block.stride + i % block.group * D;
+}
+// Positions that it sees.
+TRIT_INLINE int64_t count_at(const QueryBlock& block, int64_t i, int64_t count) {
+  const int64_t seen = count + i / block.group;
+  return seen < kChunkPositions ? seen : kChunkPositions;
+}
+
+void attention_chunk_f32(const QueryBlock& queries, const std::byte* const* pages,
+                         int64_t first_count, int64_t D, float scale, float* scratch,
+                         double* partials) {
   float* p = scratch + 2 * kChunkPositions;
-  for (int64_t h = 0; h < group; ++h, q += D, partials += partial_size(D)) {
+  for (int64_t i = 0; i < queries.rows * queries.group; ++i, partials += partial_size(D)) {
+    const float* q = query_at(queries, i, D);
+    const int64_t count = count_at(queries, i, first_count);
     for (int64_t j = 0; j < count; j += kPagePositions) {
       page_scores_f32(q, F32Page(pages[j / kPagePositions], D).keys, count - j, D,
                       static_cast<double>(scale), scratch + 2 * j);
