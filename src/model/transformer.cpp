@@ -47,24 +47,43 @@ void zero(Matrix m) {
   });
 }
 
-}  // namespace
+// Where layers keep nothing, rows go through each of them in pieces of so many: what lies between two products
+// stays in the second caches, and a layer's weights come from memory once.
+constexpr int64_t kPieceRows = 128;
+
+// Rows [first, first + rows) of a batch on their way through a layer.
+struct Piece {
+  int64_t first, rows;
+  Matrix of(Matrix m) const { return {m.row(first), rows, m.columns}; }
+  // Of what only this layer needs: all pieces have it in the same place.
+  Matrix in(Matrix m) const { return {m.data, rows, m.columns}; }
+};
+
+LayerActivations piece_of(const LayerActivations& all, const Piece& piece) {
+  using A = LayerActivations;
+  A part = all;
+  for (const auto m : {&A::q_raw, &A::k_raw, &A::q, &A::k, &A::v, &A::o_part, &A::o, &A::s, &A::h,
+                       &A::f, &A::gate, &A::up, &A::m_part, &A::m, &A::n})
+    part.*m = piece.in(all.*m);
+  part.x = piece.of(all.x);
+  part.a = all.a.data == all.x.data ? part.x : piece.in(all.a);
+  return part;
+}
 
 // Attention:     h = x + Wo s(attend(rope(Wq a), rope(Wk a), Wv a)),  a = norm(x)
 //                (Qwen3: rope(norm(Wq a)), rope(norm(Wk a)), over each head)
-// Feed-forward:  x' = h + Wdown n(act(Wgate f) * (Wup f)),            f = norm(h)
-void forward(const Weights& weights, const Batch& batch, State& state) {
-  const ParallelSection section;
+// Feed-forward:  out = h + Wdown n(act(Wgate f) * (Wup f)),           f = norm(h)
+void layer_forward(const Weights& weights, size_t l, const LayerActivations& s,
+                   std::span<const TokenSlot> slots, std::span<const PageTable> tables,
+                   State& state, Matrix out) {
   const Config& c = weights.config;
+  const LayerWeights& w = weights.layers[l];
+  const KvLayer& cache = state.kv.layers[l];
   const Ranks& ranks = state.ranks();
-  const Config part = part_of(c, ranks);
-  const AttentionShape shape{part.heads, part.kv_heads, c.head_dim};
-  const float eps = c.norm_epsilon;
-  const int64_t D = c.head_dim;
-  const std::span<const PageTable> tables =
-      batch.tables.empty() ? state.own_tables() : batch.tables;
   Workspace& workspace = state.workspace;
-  state.resize(static_cast<int64_t>(batch.tokens.size()));
-  const int64_t N = state.rows();
+  const AttentionShape shape{s.q.columns / c.head_dim, s.k.columns / c.head_dim, c.head_dim};
+  const float eps = c.norm_epsilon;
+  const int64_t D = c.head_dim, N = s.x.rows;
   const Matrix branch{workspace.get<float>("branch", N * c.hidden), N, c.hidden};
   const auto project_branch = [&](ConstMatrix x, const Linear& layer) {
     const Matrix y =
@@ -75,40 +94,59 @@ void forward(const Weights& weights, const Batch& batch, State& state) {
     ranks.gather_columns(y, branch, workspace);
   };
 
+  if (w.attn_norm) rmsnorm_forward(s.x, w.attn_norm, eps, s.a);
+  project(s.a, {{&w[P::kQ], s.q_raw}, {&w[P::kK], s.k_raw}, {&w[P::kV], s.v}}, workspace);
+  if (w.q_norm) rmsnorm_forward(heads(s.q_raw, D), w.q_norm, eps, heads(s.q, D));
+  if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
+  rotary(state.rotary, slots, D, s.q, 1.0f);
+  rotary(state.rotary, slots, D, s.k, 1.0f);
+  cache_keys_values(shape, s.k, s.v, slots, tables, cache);
+  attention_forward(shape, s.q, slots, tables, cache, s.o_part,
+                    state.keeps() ? s.log_sums : nullptr);
+  ranks.gather_columns(s.o_part, s.o, workspace);
+  if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
+  project_branch(s.s, w[P::kO]);
+  add_rows(s.x, branch, s.h);
+
+  if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
+  project(s.f, {{&w[P::kGate], s.gate}, {&w[P::kUp], s.up}}, workspace);
+  glu_forward(c.activation, s.gate, s.up, s.m_part);
+  ranks.gather_columns(s.m_part, s.m, workspace);
+  if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
+  project_branch(s.n, w[P::kDown]);
+  add_rows(s.h, branch, out);
+}
+
+}  // namespace
+
+void forward(const Weights& weights, const Batch& batch, State& state) {
+  const ParallelSection section;
+  const Config& c = weights.config;
+  const Ranks& ranks = state.ranks();
+  const std::span<const PageTable> tables =
+      batch.tables.empty() ? state.own_tables() : batch.tables;
+  state.resize(static_cast<int64_t>(batch.tokens.size()));
+
   const Share stage = ranks.layers(c.layers);
   const auto begin = static_cast<size_t>(stage.begin), end = static_cast<size_t>(stage.end);
   if (ranks.first_stage())
     embedding_forward(weights.embedding, c.vocabulary, batch.tokens, state.layers[0].x);
   else
     ranks.receive_rows(state.layers[begin].x);
+  const int64_t N = state.rows();
+  const int64_t pieces =
+      state.keeps() ? 1 : std::max<int64_t>(1, (N + kPieceRows / 2) / kPieceRows);
   for (size_t l = begin; l < end; ++l) {
-    const LayerWeights& w = weights.layers[l];
-    LayerActivations& s = state.layers[l];
-
-    if (w.attn_norm) rmsnorm_forward(s.x, w.attn_norm, eps, s.a);
-    project(s.a, {{&w[P::kQ], s.q_raw}, {&w[P::kK], s.k_raw}, {&w[P::kV], s.v}}, workspace);
-    if (w.q_norm) rmsnorm_forward(heads(s.q_raw, D), w.q_norm, eps, heads(s.q, D));
-    if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
-    rotary(state.rotary, batch.slots, c.head_dim, s.q, 1.0f);
-    rotary(state.rotary, batch.slots, c.head_dim, s.k, 1.0f);
-    cache_keys_values(shape, s.k, s.v, batch.slots, tables, state.kv.layers[l]);
-    attention_forward(shape, s.q, batch.slots, tables, state.kv.layers[l], s.o_part,
-                      state.keeps() ? s.log_sums : nullptr);
-    ranks.gather_columns(s.o_part, s.o, workspace);
-    if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
-    project_branch(s.s, w[P::kO]);
-    add_rows(s.x, branch, s.h);
-
-    if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
-    project(s.f, {{&w[P::kGate], s.gate}, {&w[P::kUp], s.up}}, workspace);
-    glu_forward(c.activation, s.gate, s.up, s.m_part);
-    ranks.gather_columns(s.m_part, s.m, workspace);
-    if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
-    project_branch(s.n, w[P::kDown]);
-    add_rows(s.h, branch, l + 1 < end ? state.layers[l + 1].x : state.output);
+    for (int64_t i = 0; i < pieces; ++i) {
+      const Piece piece{N * i / pieces, N * (i + 1) / pieces - N * i / pieces};
+      layer_forward(
+          weights, l, piece_of(state.layers[l], piece),
+          batch.slots.subspan(static_cast<size_t>(piece.first), static_cast<size_t>(piece.rows)),
+          tables, state, piece.of(l + 1 < end ? state.layers[l + 1].x : state.output));
+    }
   }
   if (ranks.last_stage())
-    rmsnorm_forward(state.output, weights.final_norm, eps, state.hidden);
+    rmsnorm_forward(state.output, weights.final_norm, c.norm_epsilon, state.hidden);
   else
     ranks.send_rows(state.output);
 }

@@ -181,6 +181,23 @@ TEST_P(FormTest, SequencesOfABatchAreIndependent) {
   }
 }
 
+// So many rows that layers take them in pieces, which end inside of sequences: the bits of every row are those of
+// each sequence alone.
+TEST_P(FormTest, ManyRowsEqualTheSequencesAlone) {
+  const Config config = GetParam();
+  const Model model = Model::random(config, 11);
+  const int64_t T = 47, B = 9;
+  const auto tokens = random_tokens(B * T, config.vocabulary, 12);
+  State together(config, Pass::kContinue, B, T, B * T);
+  forward(model.weights(), {tokens, whole_sequences(B, T)}, together);
+  for (size_t b = 0; b < B; ++b) {
+    State alone = make_state(config, T, Pass::kContinue);
+    forward(model.weights(), {std::span(tokens).subspan(b * T, T), whole_sequences(1, T)}, alone);
+    const float* row = together.hidden.row(static_cast<int64_t>(b * T));
+    EXPECT_TRUE(std::equal(row, row + T * config.hidden, alone.hidden.data));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Forms, FormTest,
     testing::Values(tiny(WeightKind::kTernary, NormForm::kInner, Activation::kSilu, false),
