@@ -1,6 +1,6 @@
 // Many tokens times ternary tiles with AMX: a tile multiplication takes 16 tokens x 64 activations as they stand
 // in memory and 64 inputs of 16 rows as unpacked bytes, and adds to 16 x 16 sums. Up to 16 tokens share four such
-// sums, 64 rows; of more, two times 16 tokens and 32 rows, so that each tile that is loaded is multiplied twice.
+// sums, 64 rows; more take two or three times 16 tokens and 32 rows, so that weights are unpacked once for up to 48.
 // Codes are unpacked a step ahead into a ring of a few KB: in the first cache, beside the activations that pass
 // through it, a larger one costs twice the time (docs/kernels.md).
 
@@ -19,23 +19,15 @@ namespace {
 
 constexpr int64_t kTokens = 16;  // of a tile
 constexpr int64_t kStep = 64;    // inputs of a tile multiplication
-constexpr int64_t kStepBytes = 16 * kGroupBytes;
-constexpr int64_t kChunk = 640;        // inputs whose codes are unpacked at once: 20 KB of 32 rows
-constexpr int64_t kTokenBlock = 512;   // whose activations of a chunk stay in the second cache
-constexpr int64_t kBand = 4;           // times 64 rows, whose sums stay there as well
-constexpr int64_t kStreamTokens = 96;  // up to which a ring takes less time than chunks
 
 // kRing: inputs whose codes are there at a time: whole steps, and whole units of unpacking (kUnit).
 // kAhead: blocks from what is unpacked to what is fetched from memory.
-// kUnpackOnce: whether unpacking costs so much that many tokens should share it.
 struct TwoBit {
   static constexpr int64_t kTiles = 4, kInputs = 16, kUnit = 16, kRing = 128, kAhead = 32;
-  static constexpr bool kUnpackOnce = false;
   static int64_t tile_bytes(int64_t blocks) { return 64 * blocks; }
 };
 struct Base3 {
   static constexpr int64_t kTiles = 1, kInputs = 5, kUnit = 20, kRing = 320, kAhead = 128;
-  static constexpr bool kUnpackOnce = true;
   static int64_t tile_bytes(int64_t blocks) { return 64 * blocks + 128; }
 };
 
@@ -87,14 +79,6 @@ struct Product {
     }
   }
 };
-
-// Zeros behind `blocks` blocks of codes, up to a whole step.
-template <class Form>
-void fill_up(int64_t blocks, uint8_t* codes) {
-  const int64_t bytes = blocks * Form::kInputs / 4 * kGroupBytes;
-  for (int64_t i = bytes; i % kStepBytes != 0; i += 64)
-    _mm512_store_si512(codes + i, _mm512_setzero_si512());
-}
 
 // Tiles: 0 and 1 sums of `first` tokens and 16 rows, 4 their activations; 2, 3 and 7 of `second` ones, 1 to 16 each;
 // 5 and 6 codes.
@@ -166,6 +150,43 @@ TRIT_INLINE void multiply_pair_step(const uint8_t* codes, const int8_t* x, int64
   _tile_loadd(7, x + second * x_stride, x_stride);
   _tile_dpbsud(2, 7, 5);
   _tile_dpbsud(3, 7, 6);
+}
+
+// Three times up to 16 tokens with 32 rows: six sums, so that one tile of activations and one of codes are left, which
+// take turns.
+TRIT_INLINE void load_triple_sums(const int32_t* y, int64_t group) {
+  _tile_loadd(0, y, 128);
+  _tile_loadd(1, y + 16, 128);
+  _tile_loadd(2, y + 32 * group, 128);
+  _tile_loadd(3, y + 32 * group + 16, 128);
+  _tile_loadd(4, y + 64 * group, 128);
+  _tile_loadd(5, y + 64 * group + 16, 128);
+}
+
+TRIT_INLINE void store_triple_sums(int32_t* y, int64_t group) {
+  _tile_stored(0, y, 128);
+  _tile_stored(1, y + 16, 128);
+  _tile_stored(2, y + 32 * group, 128);
+  _tile_stored(3, y + 32 * group + 16, 128);
+  _tile_stored(4, y + 64 * group, 128);
+  _tile_stored(5, y + 64 * group + 16, 128);
+}
+
+TRIT_INLINE void multiply_triple_step(const uint8_t* codes, const int8_t* x, int64_t x_stride,
+                                      int64_t second, int64_t third) {
+  _tile_loadd(6, x, x_stride);
+  _tile_loadd(7, codes, kGroupBytes);
+  _tile_dpbsud(0, 6, 7);
+  _tile_loadd(7, codes + 64, kGroupBytes);
+  _tile_dpbsud(1, 6, 7);
+  _tile_loadd(6, x + second * x_stride, x_stride);
+  _tile_dpbsud(3, 6, 7);
+  _tile_loadd(7, codes, kGroupBytes);
+  _tile_dpbsud(2, 6, 7);
+  _tile_loadd(6, x + third * x_stride, x_stride);
+  _tile_dpbsud(4, 6, 7);
+  _tile_loadd(7, codes + 64, kGroupBytes);
+  _tile_dpbsud(5, 6, 7);
 }
 
 // The codes are level + 1; the sums begin with what takes the + 1 out.
@@ -277,77 +298,61 @@ void multiply_some(const Product<Form>& p) {
   }
 }
 
-// ---- More: a chunk of inputs unpacked, then multiplied with all tokens ----
+// ---- Up to 48 tokens: groups of equal size; where they are no multiple of three the last two overlap ----
 
-// Two times up to 16 tokens and 32 rows, whose codes and sums begin at `codes` and `y`.
-void multiply_pair(const uint8_t* codes, int64_t steps, const int8_t* x, int64_t x_stride,
-                   int64_t second, int32_t* y, int64_t y_stride) {
-  load_pair_sums(y, y_stride, second);
-  for (int64_t i = 0; i < steps; ++i, codes += kStepBytes, x += kStep)
-    multiply_pair_step(codes, x, x_stride, second);
-  store_pair_sums(y, y_stride, second);
+void configure_triple(int64_t group) {
+  struct alignas(64) {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {};
+  } config;
+  for (int i = 0; i < 7; ++i) config.rows[i] = static_cast<uint8_t>(group);
+  config.rows[7] = 16;
+  asm volatile("" : : "r"(&config) : "memory");
+  _tile_loadconfig(&config);
 }
 
 template <class Form>
-void multiply_chunk(const Product<Form>& p, int64_t begin, int64_t end, int64_t quad, int64_t block,
-                    int32_t* y) {
-  alignas(64) uint8_t codes[kChunk / 4 * kGroupBytes];
-  const int64_t count = std::min(kChunk / Form::kInputs, p.blocks - block);
-  constexpr int64_t kSlice = 16;
-  for (int64_t i = 0; i < count; i += kSlice) {
-    const int64_t here = std::min(kSlice, count - i);
-    p.fetch(quad, block + i + Form::kAhead, here);
-    p.unpack_blocks(quad, block + i, here, codes + i * Form::kInputs / 4 * kGroupBytes);
+void stream_triple(const Product<Form>& p, int64_t quad, int64_t half, int64_t group,
+                   int32_t* sums) {
+  CodeRing<Form> codes(p, quad, half);
+  for (int64_t row = 0; row < 3 * group; ++row) {
+    const int64_t t = row < 2 * group ? row : row - (3 * group - p.T);
+    const __m512i less = _mm512_set1_epi32(-p.x_sum[t]);
+    _mm512_store_si512(sums + 32 * row, less);
+    _mm512_store_si512(sums + 32 * row + 16, less);
   }
-  fill_up<Form>(count, codes);
-  const int8_t* x = p.x + block * Form::kInputs;
-  const int64_t steps = (count * Form::kInputs + kStep - 1) / kStep;
-  const int64_t passes = (end - begin + 2 * kTokens - 1) / (2 * kTokens);
-  int64_t configured = 0;
-  for (int64_t half = 0; half < 2; ++half) {
-    int64_t t = begin;
-    for (int64_t pass = 0; pass < passes; ++pass) {  // of nearly equal size
-      const int64_t stop = begin + (end - begin) * (pass + 1) / passes;
-      const int64_t first = (stop - t + 1) / 2;
-      if (configured != stop - t) {
-        configured = stop - t;
-        configure(first, configured - first);
+  load_triple_sums(sums, group);
+  codes.unpack_to(kStep);
+  for (int64_t k = 0; k < p.blocks * Form::kInputs; k += kStep) {
+    codes.unpack_to(k + 2 * kStep);
+    multiply_triple_step(codes.step(k), p.x + k, p.x_stride, group, p.T - group);
+  }
+  store_triple_sums(sums, group);
+}
+
+template <class Form>
+void multiply_triples(const Product<Form>& p) {
+  alignas(64) int32_t sums[3 * kTokens * 32];
+  const int64_t group = (p.T + 2) / 3;
+  configure_triple(group);
+  for (int64_t quad = 0; quad < p.quads(); ++quad) {
+    for (int64_t half = 0; 2 * half < p.registers_of(quad); ++half) {
+      stream_triple(p, quad, half, group, sums);
+      const int64_t count = 16 * std::min<int64_t>(2, p.registers_of(quad) - 2 * half);
+      for (int64_t t = 0; t < p.T; ++t) {
+        const int64_t row = t < 2 * group ? t : t + 3 * group - p.T;
+        std::copy_n(sums + 32 * row, count, p.y + t * p.y_stride + 64 * quad + 32 * half);
       }
-      multiply_pair(codes + 128 * half, steps, x + t * p.x_stride, p.x_stride, first,
-                    y + (t - begin) * p.y_stride + 32 * half, p.y_stride);
-      t = stop;
     }
   }
 }
 
-// Tokens [begin, end), up to four times 64 rows.
-template <class Form>
-void multiply_band(const Product<Form>& p, int64_t begin, int64_t end, int64_t first,
-                   int64_t last) {
-  for (int64_t block = 0; block < p.blocks; block += kChunk / Form::kInputs) {
-    for (int64_t quad = first; quad < last; ++quad) {
-      int32_t* y = p.y + begin * p.y_stride + 64 * quad;
-      if (block == 0) begin_sums(p.x_sum + begin, end - begin, y, p.y_stride);
-      multiply_chunk(p, begin, end, quad, block, y);
-    }
-  }
-}
-
-template <class Form>
-void multiply_many(const Product<Form>& p) {
-  static_assert(Form::kTiles == 1);  // y has room for 64 rows
-  const int64_t parts = (p.T + kTokenBlock - 1) / kTokenBlock;
-  for (int64_t part = 0; part < parts;
-       ++part) {  // of nearly equal size: tiles of no tokens do not exist
-    const int64_t begin = p.T * part / parts, end = p.T * (part + 1) / parts;
-    for (int64_t quad = 0; quad < p.quads(); quad += kBand)
-      multiply_band(p, begin, end, quad, std::min(p.quads(), quad + kBand));
-  }
-}
+// ---- More: passes of up to 48 ----
 
 template <class Form>
 void multiply_in_passes(const Product<Form>& p) {
-  const int64_t passes = (p.T + 2 * kTokens - 1) / (2 * kTokens);
+  const int64_t passes = (p.T + 3 * kTokens - 1) / (3 * kTokens);
   for (int64_t pass = 0; pass < passes; ++pass) {  // of nearly equal size
     const int64_t begin = p.T * pass / passes, end = p.T * (pass + 1) / passes;
     Product<Form> part = p;
@@ -355,7 +360,7 @@ void multiply_in_passes(const Product<Form>& p) {
     part.x_sum += begin;
     part.y += begin * p.y_stride;
     part.T = end - begin;
-    multiply_some(part);
+    part.T > 2 * kTokens ? multiply_triples(part) : multiply_some(part);
   }
 }
 
@@ -363,18 +368,16 @@ template <class Form>
 void multiply_all(const Product<Form>& p) {
   if (p.T <= kTokens) {
     multiply_few(p);
-  } else if (Form::kUnpackOnce && p.T > kStreamTokens) {
-    if constexpr (Form::kUnpackOnce) multiply_many(p);
   } else {
     multiply_in_passes(p);
   }
   _tile_release();
 }
 
-// One or two tokens more than whole passes are dearer as a pass than for the kernel of few.
+// One token more than whole passes is dearer as a pass than for the kernel of few.
 int64_t left_over(int64_t T) {
-  constexpr int64_t kPass = 2 * kTokens, kFew = 2;
-  return T > kPass && T % kPass <= kFew ? T % kPass : 0;
+  constexpr int64_t kPass = 3 * kTokens;
+  return T > kPass && T % kPass == 1 ? 1 : 0;
 }
 
 }  // namespace
