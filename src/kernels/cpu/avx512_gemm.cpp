@@ -22,7 +22,7 @@ constexpr int64_t kTokens = 6;        // of one pass over the codes
 constexpr int64_t kTokenBlock = 512;  // whose activations of a chunk stay in the second cache
 constexpr int64_t kBand = 4;          // times 64 rows, whose sums stay there as well
 constexpr int64_t kBandTokens =
-    100;  // of fewer the weights are read in the order in which they stand
+    200;  // of fewer the weights are read in the order in which they stand
 
 // Where the next chunk's weights stand: 64 bytes at first + 4 i `along` .. and, between them, `across` apart.
 struct Ahead {
