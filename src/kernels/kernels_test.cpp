@@ -195,7 +195,8 @@ TEST(TileGemm, EqualsTheSumOfLevelsTimesActivationsOnEveryInstructionSet) {
   for (const TileForm form : {TileForm::kTwoBit, TileForm::kBase3}) {
     for (const int64_t rows : {1, 16, 40, 64, 130, 257}) {
       for (const int64_t columns : {1, 16, 100, 320, 1000}) {
-        for (const int64_t T : {1, 2, 3, 4, 7, 8, 13, 16, 17, 32, 33, 35}) {
+        for (const int64_t T :
+             {1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 17, 22, 23, 32, 33, 34, 35, 48, 49, 98, 100, 145}) {
           expect_exact_everywhere({form, rows, columns, T});
         }
       }

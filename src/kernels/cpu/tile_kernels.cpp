@@ -14,6 +14,8 @@ struct TileKernels {
   Base3Kernel* base3_look_up = nullptr;  // from tables, for up to table_rows rows of activations
   void (*base3_tables)(const int8_t* x, int64_t blocks, uint8_t* tables) = nullptr;
   int64_t table_rows = 0, table_bytes = 0;
+  TwoBitKernel* two_bit_some = nullptr;  // for 3 to some_rows rows, before few and many
+  int64_t some_rows = 0;
 };
 
 #if defined(__x86_64__)
@@ -34,6 +36,8 @@ constexpr TileKernels kAvx512Vnni = {
     .two_bit_many = two_bit_gemm_avx512,
     .base3_few = base3_gemm_avx2,
     .base3_many = base3_gemm_avx512vnni,
+    .two_bit_some = two_bit_some_avx512vnni,
+    .some_rows = 22,
 };
 constexpr TileKernels kAvx512Vbmi = {
     .two_bit_few = two_bit_gemv_avx512vnni,
@@ -44,6 +48,8 @@ constexpr TileKernels kAvx512Vbmi = {
     .base3_tables = base3_tables_avx512vbmi,
     .table_rows = 3,
     .table_bytes = 256,
+    .two_bit_some = two_bit_some_avx512vnni,
+    .some_rows = 22,
 };
 constexpr TileKernels kAmx = {
     .two_bit_few = two_bit_gemv_avx512vnni,
@@ -54,6 +60,8 @@ constexpr TileKernels kAmx = {
     .base3_tables = base3_tables_avx512vbmi,
     .table_rows = 3,
     .table_bytes = 256,
+    .two_bit_some = two_bit_some_avx512vnni,
+    .some_rows = 3,
 };
 #elif defined(__aarch64__)
 constexpr TileKernels kNeon = {
@@ -93,8 +101,10 @@ constexpr TileKernels kI8mm = {
 template <const TileKernels& kernels>
 void two_bit(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x, int64_t x_stride,
              const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
-  (T <= kFewRows ? kernels.two_bit_few : kernels.two_bit_many)(w, tiles, blocks, x, x_stride, x_sum,
-                                                               T, y, y_stride);
+  const auto multiply = T >= kFewRows && T <= kernels.some_rows ? kernels.two_bit_some
+                        : T <= kFewRows                         ? kernels.two_bit_few
+                                                                : kernels.two_bit_many;
+  multiply(w, tiles, blocks, x, x_stride, x_sum, T, y, y_stride);
 }
 
 template <const TileKernels& kernels>

@@ -4,6 +4,7 @@
 // their row in kernels.h.
 //
 //   gemv     few rows (T = 1 to 3): bound by the reading of weights
+//   some     more rows, whose products cost less than unpacking for gemm would
 //   gemm     many rows
 //   look_up  up to base3_table_rows rows, from tables
 
@@ -26,7 +27,8 @@ Base3Kernel base3_gemm_scalar;
 TwoBitKernel two_bit_gemm_avx2, two_bit_gemm_avxvnni;
 Base3Kernel base3_gemm_avx2, base3_gemm_avxvnni;
 
-TwoBitKernel two_bit_gemv_avx512vnni, two_bit_gemm_avx512, two_bit_gemm_amx;
+TwoBitKernel two_bit_gemv_avx512vnni, two_bit_some_avx512vnni, two_bit_gemm_avx512,
+    two_bit_gemm_amx;
 
 Base3Kernel base3_gemm_avx512vnni, base3_gemm_avx512vbmi, base3_gemm_amx, base3_look_up_avx512vbmi;
 void base3_tables_avx512vbmi(const int8_t* x, int64_t blocks, uint8_t* tables);
