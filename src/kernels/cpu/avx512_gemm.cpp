@@ -112,7 +112,7 @@ void multiply(const uint8_t* codes, int64_t groups, const int8_t* x, int64_t x_s
     for (int i = 0; i < 4; ++i) {
       accumulate(sums, load_codes(codes), xt, x_stride);
       if constexpr (kFetch)
-        _mm_prefetch(reinterpret_cast<const char*>(fetch + i * ahead.across), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(fetch + i * ahead.across), _MM_HINT_T1);
       codes += kGroupBytes;
       xt += 4;
     }
