@@ -134,17 +134,19 @@ INSTANTIATE_TEST_SUITE_P(, CudaModel,
                            return name;
                          });
 
-// One with normed heads (Qwen3), one with grouped ones, one whose head is a matrix of its own.
+// One with normed heads (Qwen3), one with grouped ones, one whose head is a matrix of its own, one whose feed-forward part
+// has a width that nothing divides.
 TEST(CudaBackend, OtherShapes) {
   if (cuda::devices().empty()) GTEST_SKIP() << "no NVIDIA device";
-  Config normed = shape(Family::kLlama), grouped = shape(Family::kBitNet2B4T);
+  Config normed = shape(Family::kLlama), grouped = shape(Family::kBitNet2B4T), odd = normed;
   normed.qk_norms = true;
   normed.tied = false;
   grouped.heads = 6;
   grouped.kv_heads = 2;
   grouped.head_dim = 20;
   grouped.ffn = 200;
-  for (const Config& config : {normed, grouped}) {
+  odd.ffn = 203;
+  for (const Config& config : {normed, grouped, odd}) {
     const Model model = Model::random(config, 3);
     CpuBackend cpu(model.weights(), {.kv_type = KvType::kF32});
     const auto device = cuda_backend(model.weights(), {.kv_type = KvType::kF32});

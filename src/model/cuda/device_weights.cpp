@@ -84,19 +84,20 @@ class Uploader {
   DenseLayer matrix(const StoredMatrix& stored, int64_t rows, int64_t columns,
                     std::string_view what) {
     const Linear as_layer{.outputs = rows, .inputs = columns, .dense = stored};
-    return dense({&as_layer}, 1, what);
+    return dense({&as_layer}, 1, 0, what);
   }
 
   // The rows of layers that share their input: one below the other, each filled up to 16 rows, or (alternate) 16 of
-  // one and 16 of the next in turn.
-  DeviceProduct product(std::initializer_list<const Linear*> parts, bool alternate) {
+  // one and 16 of the next in turn. Columns of float layers are filled up to `columns` with zeros.
+  DeviceProduct product(std::initializer_list<const Linear*> parts, bool alternate,
+                        int64_t columns = 0) {
     const std::vector<const Linear*> all(parts);
     const Linear& first = *all[0];
     DeviceProduct product;
     if (first.kind != WeightKind::kFloat)
       product.levels = ternary(all, alternate);
     else
-      product.dense = dense(all, alternate ? 16 : 1, "a float layer");
+      product.dense = dense(all, alternate ? 16 : 1, columns, "a float layer");
     if (first.inner_norm) {
       product.inner = norm(first.norm_gain, first.inputs, first.norm_epsilon);
       product.inner.there = true;
@@ -152,31 +153,36 @@ class Uploader {
   }
 
   // `run` rows of one and of the next in turn; 1: one below the other.
-  DenseLayer dense(const std::vector<const Linear*>& parts, int64_t run, std::string_view what) {
+  DenseLayer dense(const std::vector<const Linear*>& parts, int64_t run, int64_t filled,
+                   std::string_view what) {
     const StoredMatrix& stored = parts[0]->dense;
-    const int64_t columns = parts[0]->inputs, row = stored.row_bytes(columns);
+    const int64_t columns = std::max(parts[0]->inputs, filled);
+    const int64_t from_row = stored.row_bytes(parts[0]->inputs), row = stored.row_bytes(columns);
     const auto count = static_cast<int64_t>(parts.size());
     int64_t rows = 0;
     for (const Linear* part : parts) {
-      TRIT_CHECK(part->inputs == columns && part->dense.row_bytes(columns) == row);
+      TRIT_CHECK(part->inputs == parts[0]->inputs &&
+                 part->dense.row_bytes(part->inputs) == from_row);
       rows += run == 1 ? part->outputs : padded_rows(part->outputs);
     }
     const std::byte* weights = add_matrix(rows * row, false, [&](std::byte* at) {
       int64_t first = 0;
       for (int64_t i = 0; i < count; ++i) {
         const Linear& part = *parts[static_cast<size_t>(i)];
-        if (run == 1) {
+        if (run == 1 && row == from_row) {
           copy(part.dense.row(0, columns), part.outputs * row, at + first * row);
           first += part.outputs;
           continue;
         }
-        for (int64_t r = 0; r < padded_rows(part.outputs); ++r) {
-          std::byte* to = at + ((r / run * count + i) * run + r % run) * row;
-          if (r < part.outputs)
-            std::memcpy(to, part.dense.row(r, columns), static_cast<size_t>(row));
-          else
-            std::memset(to, 0, static_cast<size_t>(row));
+        const int64_t some = run == 1 ? part.outputs : padded_rows(part.outputs);
+        for (int64_t r = 0; r < some; ++r) {
+          std::byte* to = at + (run == 1 ? first + r : (r / run * count + i) * run + r % run) * row;
+          const int64_t there = r < part.outputs ? from_row : 0;
+          if (there > 0)
+            std::memcpy(to, part.dense.row(r, part.inputs), static_cast<size_t>(there));
+          std::memset(to + there, 0, static_cast<size_t>(row - there));
         }
+        first += some;
       }
     });
     return {weights, form_of(stored, what), rows, columns};
@@ -213,7 +219,12 @@ DeviceLayer upload(const LayerWeights& w, const Config& c, Uploader& to) {
     layer.gate_up.push_back(to.product({&w[P::kGate], &w[P::kUp]}, true));
   }
   layer.o = to.product({&w[P::kO]}, false);
-  layer.down = to.product({&w[P::kDown]}, false);
+  // What stands between gate and down has columns up to a multiple of 16, zeros in the end, and so can down: rows of
+  // halves are read 16 bytes at a time.
+  const StoredMatrix& down = w[P::kDown].dense;
+  const bool fills = w[P::kDown].kind == WeightKind::kFloat && !c.inner_norms() && !c.sub_norms() &&
+                     (down.is(DType::kF32) || down.is(DType::kF16) || down.is(DType::kBF16));
+  layer.down = to.product({&w[P::kDown]}, false, fills ? padded_rows(c.ffn) : 0);
   return layer;
 }
 
