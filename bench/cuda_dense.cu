@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda_timing.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/kernels.h"
 
@@ -36,24 +37,6 @@ __global__ void make_weights(uint32_t* words, int64_t count, bool single) {
   }
 }
 
-constexpr int kReaders = 256;  // threads of a block
-__global__ void __launch_bounds__(kReaders)
-    read_bytes(const uint4* from, int64_t count, uint32_t* out) {
-  constexpr int kAtOnce = 8;
-  const int64_t step = static_cast<int64_t>(gridDim.x) * kReaders;
-  uint32_t all = 0;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kReaders + threadIdx.x; i < count;
-       i += kAtOnce * step) {
-    uint4 v[kAtOnce];
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j)
-      v[j] = i + j * step < count ? __ldcs(from + i + j * step) : uint4{};
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) all ^= v[j].x ^ v[j].y ^ v[j].z ^ v[j].w;
-  }
-  if (all == 0x12345678u) *out = all;
-}
-
 struct Device {
   Stream stream;
   DeviceMemory weights;
@@ -62,25 +45,10 @@ struct Device {
 };
 
 void read(const Device& d, StreamHandle s, const void* from, int64_t bytes) {
-  read_bytes<<<static_cast<unsigned>(d.blocks * 6), kReaders, 0, s>>>(
-      static_cast<const uint4*>(from), bytes / 16, d.z.as<uint32_t>());
-  TRIT_CUDA_LAUNCHED();
+  cuda::read<256>(s, from, bytes, d.blocks * 6, d.z.as<uint32_t>());
 }
-
-// Median milliseconds of a launch of what `queue` queues.
 double median_ms(const Device& d, const std::function<void(StreamHandle)>& queue, int repeats) {
-  const StreamHandle s = d.stream.handle();
-  const Graph graph(s, queue);
-  std::vector<double> ms;
-  for (int i = 0; i < repeats + 2; ++i) {
-    DeviceTimer timer;
-    timer.start(s);
-    graph.launch(s);
-    timer.stop(s);
-    if (i >= 2) ms.push_back(timer.milliseconds());
-  }
-  std::sort(ms.begin(), ms.end());
-  return ms[ms.size() / 2];
+  return cuda::median_ms(d.stream.handle(), queue, repeats);
 }
 
 // Hands out weights one after the other, and from the beginning again at the end.

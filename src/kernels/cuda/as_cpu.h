@@ -17,11 +17,12 @@ __device__ inline float scaled(int32_t sum_of_levels, double factor) {
   return __double2float_rn(__dmul_rn(exact_double(sum_of_levels), factor));
 }
 
+// exp16 of kernels/cpu/float_rows.h, operation by operation, but for the integer of k, whose low bits the sum before
+// it has already.
 __device__ inline float exp_as_cpu(float x) {
-  x = x > -87.3f ? x : -87.3f;
-  x = x < 88.3f ? x : 88.3f;
-  const float k =
-      __fsub_rn(__fadd_rn(__fmul_rn(x, 1.44269504088896341f), 12582912.0f), 12582912.0f);
+  x = fminf(fmaxf(x, -87.3f), 88.3f);
+  const float shifted = __fadd_rn(__fmul_rn(x, 1.44269504088896341f), 12582912.0f);
+  const float k = __fsub_rn(shifted, 12582912.0f);
   const float r =
       __fsub_rn(__fsub_rn(x, __fmul_rn(k, 0.693359375f)), __fmul_rn(k, -2.12194440e-4f));
   float p = 1.9875691500e-4f;
@@ -31,7 +32,7 @@ __device__ inline float exp_as_cpu(float x) {
   p = __fadd_rn(__fmul_rn(p, r), 1.6666665459e-1f);
   p = __fadd_rn(__fmul_rn(p, r), 5.0000001201e-1f);
   p = __fadd_rn(__fadd_rn(__fmul_rn(p, __fmul_rn(r, r)), r), 1.0f);
-  return __fmul_rn(p, __int_as_float((static_cast<int>(k) + 127) << 23));
+  return __fmul_rn(p, __int_as_float((__float_as_int(shifted) << 23) + (127 << 23)));
 }
 
 __device__ inline float silu_mul(float gate, float up) {
