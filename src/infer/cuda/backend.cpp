@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -43,7 +44,11 @@ class CudaBackend : public Backend {
         gathered_(head_rows() * weights_.hidden_width * static_cast<int64_t>(sizeof(float))),
         top_(head_rows() * kTopMost * static_cast<int64_t>(sizeof(TokenLogit))),
         top_host_(head_rows() * kTopMost * static_cast<int64_t>(sizeof(TokenLogit))),
-        failed_host_(4) {}
+        failed_host_(4) {
+    // Kernels write what the host looks at after every step straight into its memory: a copy would take longer.
+    *failed() = 0;
+    state_.scratch.not_finite = failed();
+  }
 
   const Config& config() const override { return weights_.config; }
   int64_t pages() const override { return pages_; }
@@ -67,9 +72,7 @@ class CudaBackend : public Backend {
       queue_pass(rows, control);
     }
     stream_.wait();
-    if (*failed_host_.as<int32_t>() == 0) return;
-    cuda::fill(state_.scratch.not_finite, 0, 4, stream_.handle());
-    stream_.wait();
+    if (std::exchange(*failed(), 0) == 0) return;
     failure("activations are not finite");
   }
 
@@ -128,6 +131,7 @@ class CudaBackend : public Backend {
     int64_t tile_count = 0, single_count = 0;
   };
 
+  int32_t* failed() const { return failed_host_.as<int32_t>(); }
   int64_t head_rows() const { return std::min(kGraphRows, state_.max_rows()); }
 
   Control send(const Batch& batch) {
@@ -214,7 +218,6 @@ class CudaBackend : public Backend {
       slots.single_count = control.single_count;
     }
     cuda::forward(stream, weights_, rows, slots, state_);
-    cuda::copy_to_host(failed_host_.data(), state_.scratch.not_finite, 4, stream);
   }
 
   // A pass over all that send() laid out, its logits and the largest of each row.
@@ -224,18 +227,16 @@ class CudaBackend : public Backend {
       graph = Graph(stream_.handle(), [&](cuda::StreamHandle stream) {
         queue_pass(rows, control);
         cuda::logits(stream, weights_, state_.a, rows, logits_.as<float>(), state_.scratch);
-        queue_top(logits_.as<float>(), rows, 1);
+        queue_top(logits_.as<float>(), rows, 1, top_host_.as<int32_t>());
       });
     }
     return graph;
   }
 
-  void queue_top(const float* logits, int64_t rows, int64_t k) {
-    auto* tokens = top_.as<int32_t>();
-    auto* values = reinterpret_cast<float*>(tokens + rows * k);
-    cuda::top_logits(stream_.handle(), logits, rows, config().vocabulary, k, tokens, values,
-                     state_.scratch);
-    cuda::copy_to_host(top_host_.data(), tokens, 8 * rows * k, stream_.handle());
+  // [rows, k] tokens and then values.
+  void queue_top(const float* logits, int64_t rows, int64_t k, int32_t* tokens) {
+    cuda::top_logits(stream_.handle(), logits, rows, config().vocabulary, k, tokens,
+                     reinterpret_cast<float*>(tokens + rows * k), state_.scratch);
   }
 
   // The logits of these rows, one after the other on the device: those that the step made, or made now.
@@ -273,7 +274,8 @@ class CudaBackend : public Backend {
       return;
     }
     const float* logits = logits_of(rows);
-    queue_top(logits, count, k);
+    queue_top(logits, count, k, top_.as<int32_t>());
+    cuda::copy_to_host(top_host_.data(), top_.data(), 8 * count * k, stream_.handle());
     stream_.wait();
     top_rows_ = count;
     for (int64_t i = 0; i < count; ++i) read(i, count, i);
