@@ -10,6 +10,7 @@
 #include <functional>
 #include <vector>
 
+#include "cuda_timing.h"
 #include "kernels/cuda/chain.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/linear_small.h"
@@ -33,25 +34,6 @@ __global__ void fill_random(uint32_t* words, int64_t count, bool codes) {
     }
     words[i] = v;
   }
-}
-
-__global__ void __launch_bounds__(512) read_kernel(const uint4* p, int64_t n, uint32_t* out) {
-  constexpr int kAtOnce = 8;
-  uint32_t x = 0;
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n;
-       i += kAtOnce * step) {
-    uint4 v[kAtOnce] = {};
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j)
-      if (i + j * step < n)
-        asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-                     : "=r"(v[j].x), "=r"(v[j].y), "=r"(v[j].z), "=r"(v[j].w)
-                     : "l"(p + i + j * step));
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) x ^= v[j].x ^ v[j].y ^ v[j].z ^ v[j].w;
-  }
-  if (x == 0x12345678) *out = x;
 }
 
 template <int kWait>
@@ -81,7 +63,7 @@ constexpr int64_t kPool = int64_t{512} << 20;
 struct Bench {
   Stream stream;
   DeviceMemory pool{kPool}, scales{1 << 16}, x{8 * 32768 * 4}, q{8 * 32768}, step{64}, sum{32},
-      y{8 * 65536 * 4}, out{4};
+      y{8 * 65536 * 4}, out{4}, sums{8 * 32768};
   Shape shape{};
 
   Bench() {
@@ -90,6 +72,7 @@ struct Bench {
     TRIT_CUDA_LAUNCHED();
     fill(scales.data(), 0x3C, scales.bytes(), stream.handle());
     fill(y.data(), 0, y.bytes(), stream.handle());
+    fill(sums.data(), 0x3F, sums.bytes(), stream.handle());
   }
   int64_t bytes() const { return mma_bytes(shape.N, shape.K); }
   small::Product product(int64_t copy, int64_t T) const {
@@ -110,31 +93,18 @@ struct Bench {
   double time(bool cold, const std::function<void(StreamHandle, int64_t)>& call) const {
     const int64_t copies = kPool / bytes(),
                   calls = std::clamp<int64_t>(copies, 64, cold ? 256 : 64);
-    const Graph graph(stream.handle(), [&](StreamHandle s) {
+    const auto queue = [&](StreamHandle s) {
       for (int64_t i = 0; i < calls; ++i) call(s, cold ? i % copies : 0);
-    });
-    std::vector<double> times;
-    for (int i = 0; i < 5; ++i) {
-      DeviceTimer timer;
-      timer.start(stream.handle());
-      graph.launch(stream.handle());
-      timer.stop(stream.handle());
-      times.push_back(timer.milliseconds() * 1e3 / static_cast<double>(calls));
-    }
-    std::sort(times.begin() + 1, times.end());
-    return times[2];
+    };
+    return 1e3 * median_ms(stream.handle(), queue, 3) / static_cast<double>(calls);
   }
   double read(bool cold) const {
     double best = 1e9;
-    for (const int blocks : {132, 264, 528}) {
-      const int64_t n = bytes() / 16;
-      best = std::min(
-          best, time(cold, [&](StreamHandle s, int64_t copy) {
-            read_kernel<<<static_cast<unsigned>(std::min<int64_t>(blocks, (n + 511) / 512)), 512, 0,
-                          s>>>(reinterpret_cast<const uint4*>(pool.data() + copy * bytes()), n,
-                               out.as<uint32_t>());
-          }));
-    }
+    for (const int blocks : {132, 264, 528})
+      best = std::min(best, time(cold, [&](StreamHandle s, int64_t copy) {
+                        cuda::read<512>(s, pool.data() + copy * bytes(), bytes(), blocks,
+                                        out.as<uint32_t>());
+                      }));
     return best;
   }
   double multiply(bool cold, int64_t T) const {
@@ -143,24 +113,23 @@ struct Bench {
       ternary_linear_small(s, p.layer, p.x, T, p.epilogue, p.y, p.y_stride, {});
     });
   }
-  // {separate, fused}
-  std::pair<double, double> with_rows(int64_t T) const {
-    const double apart = time(true, [&](StreamHandle s, int64_t copy) {
+  // Of T rows that are quantised by a kernel of their own.
+  double with_rows(int64_t T) const {
+    return time(true, [&](StreamHandle s, int64_t copy) {
       const small::Product p = product(copy, T);
       quantise(s, T);
       ternary_linear_small(s, p.layer, p.x, T, p.epilogue, p.y, p.y_stride, {});
     });
-    small::Cut cut =
-        small::choose_cut(product(0, T).layer, T, of_pairs(shape.epilogue), device_limits());
-    double fused = 0;
-    try {
-      fused = time(true, [&](StreamHandle s, int64_t copy) {
-        small::multiply_fused(s, product(copy, T), {x.as<float>(), shape.K, norm, {}, nullptr},
-                              cut);
-      });
-    } catch (...) {
-    }
-    return {apart, fused};
+  }
+  // Of one row that the product quantises itself, or with what is handed over and left behind.
+  double single(bool handed) const {
+    const Handed in{x.as<float>(), sums.as<double>()},
+        out{y.as<float>() + 65536, sums.as<double>() + 8192};
+    return time(true, [&](StreamHandle s, int64_t copy) {
+      const small::Product p = product(copy, 1);
+      ternary_linear_single(s, p.layer, {x.as<float>(), norm, handed ? in : Handed{}}, p.epilogue,
+                            {p.y, nullptr, handed ? out : Handed{}}, {});
+    });
   }
   int multiprocessors = 132;
 
@@ -214,7 +183,7 @@ void run(bool cuts) {
   bench.multiprocessors = device.multiprocessors;
   std::printf(
       "us: N x K, MB | read cold hot | T = 1 2 4 8 cold (ratio to read; T = 1: GB/s) | T = 1 "
-      "hot | quantise + multiply, fused (T = 1; 2; 8)\n");
+      "hot | quantise + multiply T = 1 2 8 | single, handed over\n");
   for (const Shape& shape : kShapes) {
     bench.shape = shape;
     bench.quantise(bench.stream.handle(), 8);
@@ -232,11 +201,8 @@ void run(bool cuts) {
       if (T == 1) std::printf(" %4.0f", 1e-3 * static_cast<double>(bench.bytes()) / us);
     }
     std::printf(" | %6.2f |", bench.multiply(false, 1));
-    for (const int64_t T : {1, 2, 8}) {
-      const auto [apart, fused] = bench.with_rows(T);
-      std::printf(" %6.2f %6.2f;", apart, fused);
-    }
-    std::printf("\n");
+    for (const int64_t T : {1, 2, 8}) std::printf(" %6.2f", bench.with_rows(T));
+    std::printf(" | %6.2f %6.2f\n", bench.single(false), bench.single(true));
     if (cuts) {
       bench.cuts(1, 6);
       bench.cuts(8, 4);

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "cuda_weights.h"
 #include "infer/cuda/backend.h"
 #include "kernels/cuda/device.h"
-#include "quant/packing.h"
 
 namespace trit {
 namespace {
@@ -20,51 +20,12 @@ double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Weights that are all views of the same memory: only their number matters.
-Weights weights_of(const Config& c, std::vector<uint8_t>& memory) {
-  Weights w = empty_weights(c);
-  int64_t most = c.vocabulary * c.hidden * 2;
-  for (const Linear& l : w.layers[0].projections)
-    most = std::max(most, l.kind == WeightKind::kFloat ? l.outputs * l.inputs * 2
-                                                       : l.outputs * packed_row_bytes(l.inputs));
-  if (c.weights == WeightKind::kFloat) {
-    memory.assign(static_cast<size_t>(most), 0);
-    for (size_t i = 0; i < memory.size(); i += 2) {
-      memory[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
-      memory[i + 1] = static_cast<uint8_t>(0x20 | (i * 40503u >> 5 & 0x80));  // about +-0.01
-    }
-  } else {
-    memory.assign(static_cast<size_t>(most), 0);
-    for (size_t i = 0; i < memory.size(); ++i) {
-      for (int s = 0; s < 8; s += 2)
-        memory[i] = static_cast<uint8_t>(memory[i] | (i * 2654435761u >> (9 + s)) % 3 << s);
-    }
-  }
-  static std::vector<float> ones(1 << 16, 1.0f);
-  for (LayerWeights& layer : w.layers) {
-    for (Linear& l : layer.projections) {
-      l.packed = l.kind == WeightKind::kFloat ? nullptr : memory.data();
-      l.dense = {memory.data(), DType::kF16};
-      l.scale = 0.02f;
-    }
-    if (c.block_norms()) layer.attn_norm = layer.ffn_norm = ones.data();
-    if (c.sub_norms()) layer.attn_sub_norm = layer.ffn_sub_norm = ones.data();
-  }
-  w.final_norm = ones.data();
-  static std::vector<uint16_t> table;
-  table.assign(static_cast<size_t>(c.vocabulary * c.hidden), 0);
-  for (size_t i = 0; i < table.size(); ++i)
-    table[i] = static_cast<uint16_t>(0x2000 | (i * 2654435761u >> 9 & 0x83FF));
-  w.embedding = w.head.dense = {table.data(), DType::kF16};
-  return w;
-}
-
 void run(const std::string& name, Family family) {
   Config c = as_family(preset(name), family);
   c.context = 4096;
   if (name == "70B") c.kv_heads = 8;
   std::vector<uint8_t> memory;
-  const Weights w = weights_of(c, memory);
+  const Weights w = bench::weights_of(c, memory);
   const auto backend = cuda_backend(w, {.positions = 4096, .max_rows = 2048});
   std::vector<int32_t> pages;
   for (int32_t i = 0; i < 64; ++i) pages.push_back(i);
@@ -80,7 +41,7 @@ void run(const std::string& name, Family family) {
   };
   const auto token_ms = [&](int64_t first) {
     std::vector<double> times;
-    step(first, 1);
+    for (const double begin = seconds(); seconds() < begin + 0.3;) step(first, 1);  // clocks rise
     for (int64_t i = 0; i < 60; ++i) {
       const double begin = seconds();
       step(first + i, 1);

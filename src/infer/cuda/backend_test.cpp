@@ -144,6 +144,7 @@ TEST(CudaBackend, OtherShapes) {
   grouped.heads = 6;
   grouped.kv_heads = 2;
   grouped.head_dim = 20;
+  grouped.hidden = 100;
   grouped.ffn = 200;
   odd.ffn = 203;
   for (const Config& config : {normed, grouped, odd}) {

@@ -30,7 +30,6 @@ __device__ void dot_tokens(const DenseArguments& a, const RowNorms& norms, const
 template <DenseForm kForm>
 __global__ void __launch_bounds__(kAnyWarps * 32)
     dense_any(const __grid_constant__ DenseArguments a, const int64_t row_bytes) {
-  let_next_start();
   wait_for_previous();
   const RowNorms& norms = row_norms<kAnyWarps>(a);
   const bool paired = is_glu(a.epilogue);

@@ -135,7 +135,6 @@ __global__ void __launch_bounds__(kBlockWarps * 32, 1)
   const int64_t first_tile = block_tile + warp / splits;
   const auto* w = static_cast<const uint8_t*>(a.weights);
 
-  let_next_start();
   int64_t next_tile = first_tile, next_step = split;
   int in = 0;
   // Lanes 0..15 copy rows 0, 2, ..., the others 1, 3, ...

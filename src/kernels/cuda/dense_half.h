@@ -140,7 +140,6 @@ __global__ void __launch_bounds__(kHalfWarps * 32, 2)
   const uint8_t* queue = queues + warp * kStages * kHalfStageBytes + lane * 16;
   const auto queue_at = static_cast<uint32_t>(__cvta_generic_to_shared(queue));
 
-  let_next_start();
   // A block's tiles lie together: each of the device's pages is then read by few blocks.
   const int64_t first_tile = tiles * blockIdx.x / gridDim.x;
   const int64_t last_tile = tiles * (blockIdx.x + 1) / gridDim.x;

@@ -144,7 +144,6 @@ Found product_of(const DenseLayer& layer, int64_t T, int64_t x_stride, int64_t y
 template <class To>
 __global__ void __launch_bounds__(kThreads)
     round_rows(const __grid_constant__ DenseArguments rows, To* out) {
-  let_next_start();
   wait_for_previous();
   DenseArguments a = rows;
   a.x += blockIdx.x * a.x_stride;
@@ -158,7 +157,6 @@ __global__ void __launch_bounds__(kThreads)
 // Gate and up alternate by 16 columns of v [T, N].
 __global__ void glu_rows(const float* v, int64_t T, int64_t N, Epilogue epilogue, float* y,
                          int64_t y_stride) {
-  let_next_start();
   wait_for_previous();
   const int64_t half = N / 2, n = T * half, step = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < n; i += step) {

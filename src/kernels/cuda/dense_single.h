@@ -52,7 +52,6 @@ __global__ void __launch_bounds__(kSingleWarps * 32)
   const int64_t first = groups * blockIdx.x / gridDim.x + warp;
   const int64_t last = groups * (blockIdx.x + 1) / gridDim.x;
 
-  let_next_start();
   int64_t next_group = first, next_step = 0;
   int in = 0;
   const auto copy_next = [&] {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/cuda/dense_any.h"
 #include "kernels/cuda/dense_blocks.h"
 #include "kernels/cuda/dense_half.h"
@@ -23,20 +25,27 @@ void launch_half(StreamHandle stream, const DenseArguments& a) {
                                  cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  device_limits().shared_bytes));
   const int64_t tiles = (a.rows + 15) / 16, most = device_limits().multiprocessors;
+  // A layer's products with a norm stand between those without.
   launch_chained(stream, dim3(static_cast<unsigned>(tiles < most ? tiles : most)),
-                 dim3(kHalfWarps * 32), static_cast<size_t>(shared), dense_half<Half, kStages>, a);
+                 dim3(kHalfWarps * 32),
+                 static_cast<size_t>(a.norm.there ? shared : without_sibling(shared)),
+                 dense_half<Half, kStages>, a);
 }
 
-// Queues of 96 KB where two such kernels fit a multiprocessor, so that the next one's fill while this one ends;
+// Queues of 80 or 96 KB where two such kernels fit a multiprocessor, so that the next one's fill while this one ends;
 // otherwise 64 KB, and as many tokens at a time as there is room for their x. False when there is none.
 template <class Half>
 bool dense_half_rows(StreamHandle stream, DenseArguments a) {
-  constexpr int64_t kHalfOfAll = 114 * 1024 - 1024 - 640;  // but for CUDA's share and row_norms'
   const int64_t room =
       (device_limits().shared_bytes - half_shared_bytes(4, 0, a.K)) / (half_x_stride(a.K) * 2);
   if (room < 1 || a.K % 8 != 0) return false;
-  if (half_shared_bytes(6, a.T, a.K) <= kHalfOfAll) {
+  const int64_t most = device_limits().shared_bytes;
+  if (!a.norm.there && half_shared_bytes(6, a.T, a.K) <= std::min(kNoSibling, most)) {
     launch_half<Half, 6>(stream, a);
+    return true;
+  }
+  if (a.norm.there && half_shared_bytes(5, a.T, a.K) <= std::min(kBesideIt, most)) {
+    launch_half<Half, 5>(stream, a);
     return true;
   }
   const int T = a.T;

@@ -9,7 +9,6 @@ constexpr int kThreads = 256;
 template <DenseForm kForm>
 __global__ void embed_rows(const uint8_t* table, int64_t row_bytes, int64_t C,
                            const int32_t* tokens, float* x, int64_t x_stride) {
-  let_next_start();
   wait_for_previous();
   const int64_t t = blockIdx.y, c = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (c < C) x[t * x_stride + c] = weight_at<kForm>(table + tokens[t] * row_bytes, c);

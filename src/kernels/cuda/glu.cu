@@ -11,7 +11,6 @@ constexpr int kThreads = 256;
 
 __global__ void __launch_bounds__(kThreads)
     glu_kernel(const float* gate, const float* up, int64_t n, int64_t stride, bool silu, float* y) {
-  let_next_start();
   wait_for_previous();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
@@ -21,7 +20,6 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void __launch_bounds__(kThreads)
     gather_kernel(const float* x, const int32_t* rows, int64_t n, int64_t stride, float* y) {
-  let_next_start();
   wait_for_previous();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i < n) y[blockIdx.y * stride + i] = x[rows[blockIdx.y] * stride + i];

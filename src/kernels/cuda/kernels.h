@@ -82,12 +82,28 @@ void ternary_linear_small(StreamHandle stream, const TernaryLayer& layer, const 
 void ternary_linear_large(StreamHandle stream, const TernaryLayer& layer, const QuantizedRows& x,
                           int64_t T, Epilogue epilogue, float* y, int64_t y_stride,
                           const Scratch& scratch);
-// quantize_rows and ternary_linear_small in one launch where that is quicker, with their bits.
-void ternary_linear_fused(StreamHandle stream, const TernaryLayer& layer, const float* x,
-                          int64_t x_stride, int64_t T, const Norm& outer, const Norm& inner,
-                          Epilogue epilogue, float* y, int64_t y_stride, const Scratch& scratch);
-// Bytes of Scratch that it takes for T rows of K inputs.
-int64_t ternary_fused_scratch_bytes(int64_t T, int64_t K);
+// One row, quantised on the way: what quantize_rows of norm(x) and ternary_linear give, bit for bit, in one launch
+// (linear_single.cu). A product can leave behind what the one that takes its y wants to know of it.
+struct Handed {
+  float* gained =
+      nullptr;  // [K rounded up to 16] x times the gain of the norm; 16-byte aligned, as is the next
+  double* tiles =
+      nullptr;  // [ceil(K / 16), 2] of 16 neighbours the sum of x^2 and the largest |x gain|
+};
+struct SingleRow {
+  const float* x = nullptr;  // [K]; with `handed`: x is 0 from K to the next multiple of 16
+  Norm norm;
+  Handed handed;  // for this norm, or nothing
+};
+struct SingleOut {
+  float* y = nullptr;           // [N or N / 2]
+  const float* gain = nullptr;  // of the norm of the product that takes y; null: ones
+  Handed handed;                // to be left for it, or nothing
+};
+int64_t
+ternary_single_columns();  // of a layer, at most; 0 where the device has too little shared memory
+void ternary_linear_single(StreamHandle stream, const TernaryLayer& layer, const SingleRow& row,
+                           Epilogue epilogue, const SingleOut& out, const Scratch& scratch);
 
 // y [T, n] = act(gate) up, rows of all three stride apart; epilogue kSiluMul or kRelu2Mul says which. For layers whose
 // products cannot do it themselves.

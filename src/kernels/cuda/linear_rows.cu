@@ -20,14 +20,21 @@ Input input(const float* x, int64_t stride, int64_t K) {
 template <int W, int kStrips>
 __global__ void __launch_bounds__(32 * W)
     quantize_kernel(Input in, Norm outer, Norm inner, QuantizedRows out, int32_t* not_finite) {
-  __shared__ rows::Exchange exchange;
+  __shared__ rows::Exchange<W * kStrips> exchange;
   const int64_t t = blockIdx.x;
-  let_next_start();
+  rows::Row<W, kStrips> row(in.K);
+  if (outer.there)
+    row.fetch_gains(outer);
+  else
+    row.fetch_gains(inner);
   wait_for_previous();
-  rows::Row<W, kStrips> row;
-  row.load(in.x + t * in.stride, in.K, in.vectors);
-  if (outer.there) row.normalise(outer, exchange.squares[0]);
-  if (inner.there) row.normalise(inner, exchange.squares[1]);
+  row.load(in.x + t * in.stride, in.vectors);
+  if (outer.there) row.normalise(outer, exchange.squares);
+  if (outer.there && inner.there) {
+    row.fetch_gains(inner);
+    __syncthreads();  // all have read the squares
+  }
+  if (inner.there) row.normalise(inner, exchange.squares);
   const int32_t largest = row.largest(exchange.largest);
   if (row.warp == W - 1 && row.lane == 0) {
     out.step[t] = rows::step_of(largest);
@@ -45,13 +52,13 @@ __global__ void __launch_bounds__(32 * W)
 template <int W, int kStrips>
 __global__ void __launch_bounds__(32 * W)
     rmsnorm_kernel(Input in, Norm norm, float* y, int64_t y_stride) {
-  __shared__ rows::Exchange exchange;
+  __shared__ rows::Exchange<W * kStrips> exchange;
   const int64_t t = blockIdx.x;
-  let_next_start();
+  rows::Row<W, kStrips> row(in.K);
+  row.fetch_gains(norm);
   wait_for_previous();
-  rows::Row<W, kStrips> row;
-  row.load(in.x + t * in.stride, in.K, in.vectors);
-  if (norm.there) row.normalise(norm, exchange.squares[0]);
+  row.load(in.x + t * in.stride, in.vectors);
+  if (norm.there) row.normalise(norm, exchange.squares);
   y += t * y_stride;
   const bool vectors = reinterpret_cast<uintptr_t>(y) % 16 == 0;
 #pragma unroll
@@ -82,6 +89,8 @@ void with_sizes(int64_t K, Body body) {
         return body(warps, integral_constant<int, 3>{});
       case 4:
         return body(warps, integral_constant<int, 4>{});
+      case 6:
+        return body(warps, integral_constant<int, 6>{});
       case 8:
         return body(warps, integral_constant<int, 8>{});
       case 16:

@@ -19,8 +19,6 @@ bool fits(int64_t columns, int64_t T, int warps, int ranks, int64_t bytes) {
   return shared_bytes(columns, T, warps, ranks) <= bytes;
 }
 
-bool fuses(int64_t columns, int64_t T) { return T == 1 && columns <= 2048; }
-
 Cut choose_cut(const TernaryLayer& layer, int64_t T, bool pairs, const DeviceLimits& device) {
   const int64_t units = layer.rows / (pairs ? 32 : 16);
   const int64_t blocks = mma_blocks(layer.columns) * (pairs ? 2 : 1);  // of a unit
@@ -49,27 +47,6 @@ Cut choose_cut(const TernaryLayer& layer, int64_t T, bool pairs, const DeviceLim
 }
 
 }  // namespace small
-
-int64_t ternary_fused_scratch_bytes(int64_t T, int64_t K) {
-  return T * (mma_blocks(K) * 128 + 16) + 256;
-}
-
-void ternary_linear_fused(StreamHandle stream, const TernaryLayer& layer, const float* x,
-                          int64_t x_stride, int64_t T, const Norm& outer, const Norm& inner,
-                          Epilogue epilogue, float* y, int64_t y_stride, const Scratch& scratch) {
-  const small::Cut cut = small::choose_cut(layer, T, small::of_pairs(epilogue), device_limits());
-  if (small::fuses(layer.columns, T)) {
-    small::multiply_fused(stream, {layer, {}, T, epilogue, y, y_stride},
-                          {x, x_stride, outer, inner, scratch.not_finite}, cut);
-    return;
-  }
-  const int64_t q_stride = mma_blocks(layer.columns) * 128;
-  double* step = reinterpret_cast<double*>(scratch.memory + T * q_stride);
-  const QuantizedRows rows{reinterpret_cast<int8_t*>(scratch.memory), q_stride, step,
-                           reinterpret_cast<int32_t*>(step + T)};
-  quantize_rows(stream, x, x_stride, T, layer.columns, outer, inner, rows, scratch);
-  ternary_linear_small(stream, layer, rows, T, epilogue, y, y_stride, scratch);
-}
 
 void ternary_linear_small(StreamHandle stream, const TernaryLayer& layer, const QuantizedRows& x,
                           int64_t T, Epilogue epilogue, float* y, int64_t y_stride,

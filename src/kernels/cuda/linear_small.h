@@ -19,14 +19,6 @@ struct Product {
   float* y = nullptr;
   int64_t y_stride = 0;
 };
-// Rows that are quantised on the way: x is float then.
-struct FloatRows {
-  const float* x = nullptr;
-  int64_t stride = 0;
-  Norm outer, inner;
-  int32_t* not_finite = nullptr;
-};
-
 struct Cut {
   int warps = 8;   // of a block: 8 or 16
   int depth = 4;   // 1, 2, 3, 4, 6 or 8
@@ -42,11 +34,6 @@ int64_t shared_bytes(int64_t columns, int64_t T, int warps, int ranks);
 // T rows of `columns` inputs fit into a block's memory.
 bool fits(int64_t columns, int64_t T, int warps, int ranks, int64_t shared_bytes);
 Cut choose_cut(const TernaryLayer& layer, int64_t T, bool pairs, const DeviceLimits& device);
-// multiply_fused is quicker than two launches. It takes rows of up to 2048 inputs with 8 warps, 4096 with 16.
-bool fuses(int64_t columns, int64_t T);
-
 void multiply(StreamHandle stream, const Product& product, const Cut& cut);
-void multiply_fused(StreamHandle stream, const Product& product, const FloatRows& rows,
-                    const Cut& cut);
 
 }  // namespace trit::cuda::small

@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/as_cpu.h"
 #include "kernels/cuda/chain.h"
-#include "kernels/cuda/linear_rows.h"
+#include "kernels/cuda/linear_small_parts.h"
 #include "quant/mma_tiles.h"
 
 namespace trit::cuda {
@@ -34,44 +34,6 @@ __device__ inline uint4 load_once(const uint4* p) {
                : "l"(p));
   return v;
 }
-
-// Four 8 x 16-byte matrices: lane l gets word l % 4 of row l / 4 of each.
-__device__ inline uint4 load_matrices(uint32_t address) {
-  uint4 v;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "r"(address));
-  return v;
-}
-
-__device__ inline void mma(int (&sum)[4], const uint4& w, uint32_t mask, uint32_t b0, uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
-      : "r"(w.x & mask), "r"(w.y & mask), "r"(w.z & mask), "r"(w.w & mask), "r"(b0), "r"(b1));
-}
-
-// Products of a tile's 128-input blocks. Codes stay where they are in their bytes: sum i is 4^i times the products
-// of its 32 inputs.
-struct Sums {
-  int at[4][4] = {};
-
-  // x: the lane's row of the block's first 64 bytes.
-  __device__ void add(const uint4& w, uint32_t x) {
-    const uint4 a = load_matrices(x), b = load_matrices(x + 64);
-    mma(at[0], w, 0x03030303U, a.x, a.y);
-    mma(at[1], w, 0x0C0C0C0CU, a.z, a.w);
-    mma(at[2], w, 0x30303030U, b.x, b.y);
-    mma(at[3], w, 0xC0C0C0C0U, b.z, b.w);
-  }
-  // Of codes: row l / 4 + 8 (i / 2), token 2 (l % 4) + i % 2.
-  __device__ int take(int i) {
-    const int v = at[0][i] + (at[1][i] >> 2) + (at[2][i] >> 4) + (at[3][i] >> 6);
-    at[0][i] = at[1][i] = at[2][i] = at[3][i] = 0;
-    return v;
-  }
-};
 
 // Thread blocks that divide the inputs of a tile among them (a cluster, compute capability 9.0): their rank, a barrier, and
 // stores into the shared memory of the first.
@@ -127,78 +89,41 @@ struct Value {
 };
 
 // Rows as quantize_rows left them, to shared memory.
-struct Stored {
-  template <int W>
-  __device__ static void stage(const Args& a, const Stored&, int first, int blocks, int8_t* x,
-                               int pitch, double* step, int* sum) {
-    // Several loads at a time, through L1: the blocks of a multiprocessor read the same, and all of the grid at once.
-    constexpr int kAtOnce = 4;
-    const int vectors = blocks * 8, all = a.T * vectors;
-    for (int i = static_cast<int>(threadIdx.x); i < all; i += kAtOnce * 32 * W) {
-      uint4 v[kAtOnce];
-      int8_t* to[kAtOnce];
+template <int W>
+__device__ inline void stage_rows(const Args& a, int first, int blocks, int8_t* x, int pitch,
+                                  double* step, int* sum) {
+  // Several loads at a time, through L1: the blocks of a multiprocessor read the same, and all of the grid at once.
+  constexpr int kAtOnce = 4;
+  const int vectors = blocks * 8, all = a.T * vectors;
+  for (int i = static_cast<int>(threadIdx.x); i < all; i += kAtOnce * 32 * W) {
+    uint4 v[kAtOnce];
+    int8_t* to[kAtOnce];
 #pragma unroll
-      for (int j = 0; j < kAtOnce; ++j) {
-        const int k = i + j * 32 * W, t = a.T == 1 ? 0 : k / vectors, at = 16 * (k - t * vectors);
-        to[j] = x + t * pitch + at;
-        if (k < all)
-          v[j] = *reinterpret_cast<const uint4*>(a.x.q + t * a.x.q_stride + first * 128 + at);
-      }
+    for (int j = 0; j < kAtOnce; ++j) {
+      const int k = i + j * 32 * W, t = a.T == 1 ? 0 : k / vectors, at = 16 * (k - t * vectors);
+      to[j] = x + t * pitch + at;
+      if (k < all)
+        v[j] = *reinterpret_cast<const uint4*>(a.x.q + t * a.x.q_stride + first * 128 + at);
+    }
 #pragma unroll
-      for (int j = 0; j < kAtOnce; ++j)
-        if (i + j * 32 * W < all) *reinterpret_cast<uint4*>(to[j]) = v[j];
-    }
-    if (static_cast<int>(threadIdx.x) < a.T) {
-      step[threadIdx.x] = a.x.step[threadIdx.x];
-      sum[threadIdx.x] = a.x.sum[threadIdx.x];
-    }
-    __syncthreads();
+    for (int j = 0; j < kAtOnce; ++j)
+      if (i + j * 32 * W < all) *reinterpret_cast<uint4*>(to[j]) = v[j];
   }
-};
-
-// Rows of floats, quantised by every block for itself.
-template <int kStrips>
-struct Fresh {
-  FloatRows in;
-  int K;
-  bool vectors;
-
-  template <int W>
-  __device__ static void stage(const Args& a, const Fresh& f, int, int, int8_t* x, int pitch,
-                               double* step, int* sum) {
-    __shared__ rows::Exchange exchange[2];
-    rows::Row<W, kStrips> row;
-    for (int t = 0; t < a.T; ++t) {
-      rows::Exchange& here = exchange[t % 2];
-      row.load(f.in.x + t * f.in.stride, f.K, f.vectors);
-      if (f.in.outer.there) row.normalise(f.in.outer, here.squares[0]);
-      if (f.in.inner.there) row.normalise(f.in.inner, here.squares[1]);
-      const int32_t largest = row.largest(here.largest);
-      const int32_t part =
-          __reduce_add_sync(~0U, row.quantise(largest, x + t * pitch, a.blocks * 128));
-      if (row.lane == 0) here.sums[row.warp] = part;
-      __syncthreads();
-      if (row.warp == 0) {
-        const int32_t all = __reduce_add_sync(~0U, row.lane < W ? here.sums[row.lane] : 0);
-        if (row.lane == 0) {
-          sum[t] = all;
-          step[t] = rows::step_of(largest);
-          if (f.in.not_finite != nullptr && !rows::finite(largest)) *f.in.not_finite = 1;
-        }
-      }
-    }
-    __syncthreads();
+  if (static_cast<int>(threadIdx.x) < a.T) {
+    step[threadIdx.x] = a.x.step[threadIdx.x];
+    sum[threadIdx.x] = a.x.sum[threadIdx.x];
   }
-};
+  __syncthreads();
+}
 
 template <int W, int kDepth>
 constexpr int blocks_per_multiprocessor() {
   return (kDepth <= 4 ? 32 : 24) / W;
 }
 
-template <class Rows, int W, int kDepth, bool kCluster>
+template <int W, int kDepth, bool kCluster>
 __global__ void __launch_bounds__(32 * W, blocks_per_multiprocessor<W, kDepth>())
-    multiply_kernel(Args a, Rows in) {
+    multiply_kernel(Args a) {
   extern __shared__ __align__(16) int8_t x[];
   __shared__ double step[kSmallRows];
   __shared__ int sum[kSmallRows];
@@ -233,8 +158,7 @@ __global__ void __launch_bounds__(32 * W, blocks_per_multiprocessor<W, kDepth>()
   if (finishes) value.fetch_scales(a, unit);
 
   wait_for_previous();
-  let_next_start();  // not earlier: one grid ahead is enough
-  Rows::template stage<W>(a, in, begin, blocks, x, pitch, step, sum);
+  stage_rows<W>(a, begin, blocks, x, pitch, step, sum);
   if constexpr (kCluster) cluster_barrier();  // all have begun
   const uint32_t my_x = static_cast<uint32_t>(__cvta_generic_to_shared(x)) +
                         static_cast<uint32_t>(min(lane % 8, a.T - 1) * pitch + lane / 8 * 16);
@@ -289,15 +213,15 @@ __global__ void __launch_bounds__(32 * W, blocks_per_multiprocessor<W, kDepth>()
   }
 }
 
-template <class Rows, int W, int kDepth, bool kCluster>
-void launch_as(StreamHandle stream, const Args& a, const Rows& in, const Cut& cut, int64_t bytes) {
-  const auto kernel = multiply_kernel<Rows, W, kDepth, kCluster>;
+template <int W, int kDepth, bool kCluster>
+void launch_as(StreamHandle stream, const Args& a, const Cut& cut, int64_t bytes) {
+  const auto kernel = multiply_kernel<W, kDepth, kCluster>;
   if (bytes > 48 * 1024)
     TRIT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                    static_cast<int>(bytes)));
   if constexpr (!kCluster) {
     launch_chained(stream, static_cast<unsigned>(cut.blocks), 32 * W, static_cast<size_t>(bytes),
-                   kernel, a, in);
+                   kernel, a);
   } else {
     cudaLaunchAttribute attributes[2]{};
     attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -314,33 +238,32 @@ void launch_as(StreamHandle stream, const Args& a, const Rows& in, const Cut& cu
     config.numAttrs = 2;
     TRIT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
                                    cudaSharedmemCarveoutMaxShared));  // as launch_chained asks
-    TRIT_CUDA(cudaLaunchKernelEx(&config, kernel, a, in));
+    TRIT_CUDA(cudaLaunchKernelEx(&config, kernel, a));
   }
 }
-template <class Rows, int W, int kDepth>
-void launch(StreamHandle stream, const Args& a, const Rows& in, const Cut& cut, int64_t bytes) {
-  if constexpr (std::is_same_v<Rows, Stored> && W == 16 && kDepth == 8)
-    if (cut.ranks > 1) return launch_as<Rows, W, kDepth, true>(stream, a, in, cut, bytes);
-  launch_as<Rows, W, kDepth, false>(stream, a, in, cut, bytes);
+template <int W, int kDepth>
+void launch(StreamHandle stream, const Args& a, const Cut& cut, int64_t bytes) {
+  if constexpr (W == 16 && kDepth == 8)
+    if (cut.ranks > 1) return launch_as<W, kDepth, true>(stream, a, cut, bytes);
+  launch_as<W, kDepth, false>(stream, a, cut, bytes);
 }
 
-template <class Rows>
-void dispatch(StreamHandle stream, const Args& a, const Rows& in, const Cut& cut, int64_t bytes) {
+void dispatch(StreamHandle stream, const Args& a, const Cut& cut, int64_t bytes) {
   using std::integral_constant;
   const auto depths = [&]<int W>(integral_constant<int, W>) {
     switch (cut.depth) {
       case 1:
-        return launch<Rows, W, 1>(stream, a, in, cut, bytes);
+        return launch<W, 1>(stream, a, cut, bytes);
       case 2:
-        return launch<Rows, W, 2>(stream, a, in, cut, bytes);
+        return launch<W, 2>(stream, a, cut, bytes);
       case 3:
-        return launch<Rows, W, 3>(stream, a, in, cut, bytes);
+        return launch<W, 3>(stream, a, cut, bytes);
       case 4:
-        return launch<Rows, W, 4>(stream, a, in, cut, bytes);
+        return launch<W, 4>(stream, a, cut, bytes);
       case 6:
-        return launch<Rows, W, 6>(stream, a, in, cut, bytes);
+        return launch<W, 6>(stream, a, cut, bytes);
       case 8:
-        return launch<Rows, W, 8>(stream, a, in, cut, bytes);
+        return launch<W, 8>(stream, a, cut, bytes);
     }
     TRIT_CUDA(cudaErrorInvalidValue);
   };
@@ -372,25 +295,7 @@ int64_t shared_bytes(int64_t columns, int64_t T, int warps, int ranks) {
 }
 
 void multiply(StreamHandle stream, const Product& p, const Cut& cut) {
-  dispatch(stream, args_of(p, cut), Stored{}, cut,
-           shared_bytes(p.layer.columns, p.T, cut.warps, cut.ranks));
-}
-
-void multiply_fused(StreamHandle stream, const Product& p, const FloatRows& rows, const Cut& cut) {
-  const auto with = [&]<int kStrips>(std::integral_constant<int, kStrips>) {
-    const Fresh<kStrips> in{rows, static_cast<int>(p.layer.columns),
-                            reinterpret_cast<uintptr_t>(rows.x) % 16 == 0 && rows.stride % 4 == 0};
-    dispatch(stream, args_of(p, cut), in, cut,
-             shared_bytes(p.layer.columns, p.T, cut.warps, cut.ranks));
-  };
-  switch (rows::strips_of(mma_blocks(p.layer.columns) * 128, cut.warps)) {
-    case 1:
-      return with(std::integral_constant<int, 1>{});
-    case 2:
-      return with(std::integral_constant<int, 2>{});
-    default:
-      TRIT_CUDA(cudaErrorInvalidValue);
-  }
+  dispatch(stream, args_of(p, cut), cut, shared_bytes(p.layer.columns, p.T, cut.warps, cut.ranks));
 }
 
 }  // namespace small

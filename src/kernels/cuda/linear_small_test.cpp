@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -86,15 +88,14 @@ class Case {
   small::Product product(Epilogue epilogue, float* y) const {
     return {layer_, q_, T, epilogue, y, N + 3};
   }
+  const TernaryLayer& layer() const { return layer_; }
   const float* x() const { return x_at_; }
-  Scratch scratch() {
-    const int64_t bytes = ternary_fused_scratch_bytes(T, K);
-    return {room<std::byte>(bytes), bytes, nullptr};
+  // x quantised anew, behind norm.
+  const QuantizedRows& quantised(const Norm& norm) {
+    quantize_rows(stream_.handle(), x_at_, K, T, K, norm, {}, q_, {});
+    return q_;
   }
-
-  const int64_t N, K, T;
-
- private:
+  Stream& stream() { return stream_; }
   template <class V>
   V* upload(const std::vector<V>& host) {
     V* at = room<V>(static_cast<int64_t>(host.size()));
@@ -108,7 +109,17 @@ class Case {
     fill(memory_.back().data(), 0x5A, memory_.back().bytes(), stream_.handle());
     return memory_.back().as<V>();
   }
+  template <class V>
+  std::vector<V> download(const V* from, int64_t count) {
+    std::vector<V> host(static_cast<size_t>(count));
+    copy_to_host(host.data(), from, count * static_cast<int64_t>(sizeof(V)), stream_.handle());
+    stream_.wait();
+    return host;
+  }
 
+  const int64_t N, K, T;
+
+ private:
   Stream stream_;
   std::vector<DeviceMemory> memory_;
   std::vector<uint8_t> packed_;
@@ -155,15 +166,14 @@ TEST(CudaLinearSmall, GivesTheCpusBits) {
                   }),
                              expected),
                   "");
-        const Scratch scratch = c.scratch();
-        EXPECT_EQ(difference(c, c.on_device([&](StreamHandle s, float* y) {
-                    const small::Product p = c.product(epilogue, y);
-                    ternary_linear_fused(s, p.layer, c.x(), c.K, T, {}, {}, epilogue, y, p.y_stride,
-                                         scratch);
-                  }),
-                             expected),
-                  "")
-            << "fused";
+        if (T > 1) continue;
+        EXPECT_EQ(
+            difference(c, c.on_device([&](StreamHandle s, float* y) {
+              ternary_linear_single(s, c.layer(), {c.x(), {}, {}}, epilogue, {y, nullptr, {}}, {});
+            }),
+                       expected),
+            "")
+            << "single";
       }
     }
   }
@@ -187,13 +197,6 @@ TEST(CudaLinearSmall, EveryCutGivesTheSame) {
                         }),
                                    expected),
                         "");
-              EXPECT_EQ(difference(c, c.on_device([&](StreamHandle s, float* y) {
-                          small::multiply_fused(s, c.product(epilogue, y),
-                                                {c.x(), c.K, {}, {}, nullptr}, cut);
-                        }),
-                                   expected),
-                        "")
-                  << "fused";
             }
           }
         }
@@ -202,23 +205,89 @@ TEST(CudaLinearSmall, EveryCutGivesTheSame) {
   }
 }
 
-// A row's bits do not depend on how many rows there are, norms and all, and the fused way has the same.
-TEST(CudaLinearFused, RowsDoNotDependOnTheirNumber) {
+// The same bits as rows that are normed and quantised by a kernel of their own, whether the block looks at the whole row
+// or is handed what the product before left; and that is what it is said to be.
+TEST(CudaLinearSingle, IsQuantizeRowsAndAProduct) {
   if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
-  for (const Size& size : {Size{320, 1536}, Size{160, 6912}, Size{64, 9000}}) {
-    Case c(size.N, size.K, 8);
-    const Norm outer{true, nullptr, 1e-5f}, inner{true, nullptr, 1e-5f};
-    const Scratch scratch = c.scratch();
-    const auto run = [&](int64_t some) {
-      return c.on_device([&](StreamHandle s, float* y) {
-        const small::Product p = c.product(Epilogue::kStore, y);
-        for (int64_t t = 0; t < c.T; t += some)
-          ternary_linear_fused(s, p.layer, c.x() + t * c.K, c.K, some, outer, inner,
-                               Epilogue::kStore, y + t * p.y_stride, p.y_stride, scratch);
-      });
+  for (const Size& size :
+       {Size{32, 1}, Size{64, 130}, Size{320, 1536}, Size{2048, 2048}, Size{160, 3200},
+        Size{4800, 4096}, Size{96, 5460}, Size{160, 6912}, Size{64, 11008}, Size{64, 13824},
+        Size{96, 28672}, Size{32, 32768}, Size{64000, 64}}) {
+    Case c(size.N, size.K, 1);
+    Rng rng(7);
+    std::vector<float> gains;
+    for (int64_t i = 0; i < mma_tiles(c.K) * kMmaRows; ++i)
+      gains.push_back(1.0f + 0.3f * rng.normal());
+    const float* gain = c.upload(gains);
+    // A product that leaves this x: y = 0 + x.
+    Case before(mma_tiles(c.K) * kMmaRows, 16, 1);
+    const StreamHandle stream = before.stream().handle();
+    float* copy = before.room<float>(before.N);
+    const float* zero = before.upload(std::vector<float>(16));
+    fill(copy, 0, before.N * 4, stream);
+    c.stream().wait();
+    copy_on_device(copy, c.x(), c.K * 4, stream);
+    const auto leave = [&](const float* of_norm) {
+      const Handed handed{before.room<float>(before.N), before.room<double>(before.N / 8)};
+      ternary_linear_single(stream, before.layer(), {zero, {}, {}}, Epilogue::kAdd,
+                            {copy, of_norm, handed}, {});
+      before.stream().wait();
+      return handed;
     };
-    const std::vector<float> all = run(8);
-    for (const int64_t some : {1, 2, 4}) EXPECT_EQ(difference(c, run(some), all), "") << some;
+    const Handed plain = leave(nullptr), gained = leave(gain);
+    ASSERT_EQ(before.download(copy, c.K), before.download(c.x(), c.K));
+    for (const Norm& norm : {Norm{}, Norm{true, nullptr, 1e-5f}, Norm{true, gain, 1e-6f}}) {
+      c.quantised(norm);
+      for (const Epilogue epilogue : kEpilogues) {
+        SCOPED_TRACE(fmt::format("{} x {} epilogue {}", c.N, c.K, int(epilogue)));
+        const std::vector<float> expected = c.on_device([&](StreamHandle s, float* y) {
+          const small::Product p = c.product(epilogue, y);
+          ternary_linear_small(s, p.layer, p.x, 1, epilogue, y, p.y_stride, {});
+        });
+        const int64_t outputs = of_pairs(epilogue) ? c.N / 2 : c.N;
+        const Handed left{c.room<float>(outputs), c.room<double>(outputs / 8)};
+        const float* next = outputs <= std::ssize(gains) ? gain : nullptr;
+        for (const Handed& handed : {Handed{}, norm.gain == nullptr ? plain : gained})
+          EXPECT_EQ(difference(c, c.on_device([&](StreamHandle s, float* y) {
+                      ternary_linear_single(s, c.layer(), {c.x(), norm, handed}, epilogue,
+                                            {y, next, left}, {});
+                    }),
+                               expected),
+                    "")
+              << (handed.tiles == nullptr ? "alone" : "handed");
+        const std::vector<double> tiles = c.download(left.tiles, outputs / 8);
+        const std::vector<float> times_gain = c.download(left.gained, outputs);
+        for (int64_t i = 0; i < outputs / 16; ++i) {
+          double sum = 0, most = 0;
+          for (int64_t j = 16 * i; j < 16 * i + 16; ++j) {
+            const double v = expected[static_cast<size_t>(j)];
+            const double g = next != nullptr ? gains[static_cast<size_t>(j)] : 1.0;
+            sum += v * v;
+            most = std::max(most, std::abs(v * g));
+            ASSERT_EQ(times_gain[static_cast<size_t>(j)], static_cast<float>(v * g));
+          }
+          ASSERT_NEAR(tiles[static_cast<size_t>(2 * i)], sum, 1e-14 * sum) << "tile " << i;
+          ASSERT_EQ(tiles[static_cast<size_t>(2 * i + 1)], most) << "tile " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(CudaLinearSingle, SaysWhereARowIsNotFinite) {
+  if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
+  Case c(64, 700, 1);
+  int32_t* flag = c.upload(std::vector<int32_t>{0});
+  for (const float bad :
+       {1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x(700, 1.0f);
+    x[123] = bad;
+    const float* at = c.upload(x);
+    float* y = c.room<float>(64);
+    for (const bool norm : {false, true})
+      ternary_linear_single(c.stream().handle(), c.layer(), {at, {norm, nullptr, 1e-5f}, {}},
+                            Epilogue::kStore, {y, nullptr, {}}, {.not_finite = flag});
+    EXPECT_EQ(c.download(flag, 1)[0], bad == 1.0f ? 0 : 1) << bad;
   }
 }
 

@@ -138,7 +138,6 @@ __device__ Keys largest_keys(const Source& at, int n, int k) {
 // Part blockIdx.x of row blockIdx.y: keys [rows, parts, k].
 __global__ void __launch_bounds__(kThreads)
     top_of_parts(const float* logits, int64_t V, int64_t part, int k, Key* out) {
-  let_next_start();
   wait_for_previous();
   const int lane = threadIdx.x;
   const float* row = logits + blockIdx.y * V;
@@ -159,7 +158,6 @@ __global__ void __launch_bounds__(kMergers * 32)
     merge_parts(const Key* in, int parts, const float* logits, int64_t V, int k, int32_t* tokens,
                 float* values) {
   __shared__ Key shared[kMergers][kMost];
-  let_next_start();
   wait_for_previous();
   const int lane = threadIdx.x % 32;
   const int64_t t = blockIdx.x;
@@ -186,7 +184,6 @@ __device__ Key block_largest(Key key, Key (&shared)[kWarps]) {
 __global__ void __launch_bounds__(kThreads)
     largest_of_parts(const float* logits, int64_t V, int64_t part, Key* out) {
   __shared__ Key shared[kWarps];
-  let_next_start();
   wait_for_previous();
   const float* row = logits + blockIdx.y * V;
   const int64_t begin = blockIdx.x * part, end = begin + part < V ? begin + part : V;
@@ -204,7 +201,6 @@ __global__ void __launch_bounds__(kThreads)
     largest_part(const Key* in, int parts, const float* logits, int64_t V, int32_t* tokens,
                  float* values) {
   __shared__ Key shared[kWarps];
-  let_next_start();
   wait_for_previous();
   const int64_t t = blockIdx.x;
   Key key = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
 
 #include "quant/mma_tiles.h"
 
@@ -12,10 +13,18 @@ Epilogue glu_of(Activation activation) {
   return activation == Activation::kSilu ? Epilogue::kSiluMul : Epilogue::kRelu2Mul;
 }
 
-// Products of one input x [N, columns], rows stride apart.
+// Products of one input x [N, columns], rows stride apart, and what the product that made a single row left for them.
 struct Input {
   const float* x;
   int64_t stride, columns;
+  Handed handed = {};
+};
+// Where a product goes [N, ..], and what a single row leaves for the next, whose norm has this gain.
+struct Output {
+  float* y;
+  int64_t stride;
+  const float* gain = nullptr;
+  Handed handed = {};
 };
 
 class Pass {
@@ -25,18 +34,24 @@ class Pass {
 
   // y (+)= product(norm(x)); float products want their input normed into `normed` first.
   void multiply(const DeviceProduct& product, const Norm& norm, const Input& in, float* normed,
-                Epilogue epilogue, float* y, int64_t y_stride) {
+                Epilogue epilogue, const Output& out) {
+    if (single(product, norm)) {
+      ternary_linear_single(stream_, product.levels, {in.x, norm_of(product, norm), in.handed},
+                            epilogue, {out.y, out.gain, out.handed}, state_.scratch);
+      return;
+    }
     if (product.ternary()) {
       QuantizedRows q = state_.q;
       q.q_stride = mma_blocks(in.columns) * kMmaInputs;
       quantize_rows(stream_, in.x, in.stride, rows_, in.columns, norm, product.inner, q,
                     state_.scratch);
-      ternary_linear(stream_, product.levels, q, rows_, epilogue, y, y_stride, state_.scratch);
+      ternary_linear(stream_, product.levels, q, rows_, epilogue, out.y, out.stride,
+                     state_.scratch);
       return;
     }
     if (!product.inner.there && norm.there && rows_ <= kSmallRows) {
-      dense_linear_fused(stream_, norm, product.dense, in.x, in.stride, rows_, epilogue, y,
-                         y_stride, state_.scratch);
+      dense_linear_fused(stream_, norm, product.dense, in.x, in.stride, rows_, epilogue, out.y,
+                         out.stride, state_.scratch);
       return;
     }
     const float* x = in.x;
@@ -45,43 +60,75 @@ class Pass {
       rmsnorm_rows(stream_, x, in.stride, rows_, in.columns, one, normed, in.stride);
       x = normed;
     }
-    dense_linear(stream_, product.dense, x, in.stride, rows_, epilogue, y, y_stride,
+    dense_linear(stream_, product.dense, x, in.stride, rows_, epilogue, out.y, out.stride,
                  state_.scratch);
   }
 
-  void layer(const DeviceLayer& w, const KvLayer& cache, const RowSlots& slots) {
+  // next: the layer behind it, or null.
+  void layer(const DeviceLayer& w, const DeviceLayer* next, const KvLayer& cache,
+             const RowSlots& slots) {
     const Config& c = weights_.config;
     const HeadShape shape{c.heads, c.kv_heads, c.head_dim};
     const int64_t query = c.heads * c.head_dim, C = weights_.hidden_width, F = weights_.ffn_width;
-    const Input x{state_.x, C, c.hidden}, o{state_.o, query, query}, m{state_.m, F, c.ffn};
+    const Input x{state_.x, C, c.hidden, handed_x_}, o{state_.o, query, query};
 
     // h = x + Wo s(attend(rope(Wq a), rope(Wk a), Wv a)),  a = norm(x)
     for (const DeviceProduct& product : w.qkv)
-      multiply(product, w.attn_norm, x, state_.a, Epilogue::kStore, state_.qkv + product.first,
-               weights_.qkv_width);
+      multiply(product, w.attn_norm, x, state_.a, Epilogue::kStore,
+               {state_.qkv + product.first, weights_.qkv_width});
     rotate_and_store(stream_, shape, state_.qkv, weights_.qkv_width, weights_.qkv_columns, rows_,
                      w.q_norm, w.k_norm, state_.cosine, state_.sine, slots, cache);
     attention(stream_, shape, state_.qkv + weights_.qkv_columns.q, weights_.qkv_width, rows_, slots,
               cache, state_.o, query, state_.scratch);
-    multiply(w.o, w.attn_sub_norm, o, state_.o, Epilogue::kAdd, state_.x, C);
+    const Output to_h =
+        to({state_.x, C}, w.o, w.attn_sub_norm, w.gate_up, w.ffn_norm, state_.x_handed);
+    multiply(w.o, w.attn_sub_norm, o, state_.o, Epilogue::kAdd, to_h);
 
     // x' = h + Wdown n(act(Wgate f) * (Wup f)),  f = norm(h)
+    const Input h{state_.x, C, c.hidden, to_h.handed};
     const Epilogue glu = glu_of(c.activation);
+    Output to_m{state_.m, F};
     if (w.gate_up.size() == 1) {
-      multiply(w.gate_up[0], w.ffn_norm, x, state_.a, glu, state_.m, F);
+      to_m = to(to_m, w.gate_up[0], w.ffn_norm, {&w.down, 1}, w.ffn_sub_norm, state_.m_handed);
+      multiply(w.gate_up[0], w.ffn_norm, h, state_.a, glu, to_m);
     } else {
-      multiply(w.gate_up[0], w.ffn_norm, x, state_.a, Epilogue::kStore, state_.gate, F);
-      multiply(w.gate_up[1], w.ffn_norm, x, state_.a, Epilogue::kStore, state_.up, F);
+      multiply(w.gate_up[0], w.ffn_norm, h, state_.a, Epilogue::kStore, {state_.gate, F});
+      multiply(w.gate_up[1], w.ffn_norm, h, state_.a, Epilogue::kStore, {state_.up, F});
       gate_rows(stream_, state_.gate, state_.up, rows_, F, F, glu, state_.m);
     }
-    multiply(w.down, w.ffn_sub_norm, m, state_.m, Epilogue::kAdd, state_.x, C);
+    Output to_x{state_.x, C};
+    if (next != nullptr)
+      to_x = to(to_x, w.down, w.ffn_sub_norm, next->qkv, next->attn_norm, state_.x_handed);
+    multiply(w.down, w.ffn_sub_norm, {state_.m, F, c.ffn, to_m.handed}, state_.m, Epilogue::kAdd,
+             to_x);
+    handed_x_ = to_x.handed;
   }
 
  private:
+  static const Norm& norm_of(const DeviceProduct& product, const Norm& norm) {
+    return norm.there ? norm : product.inner;
+  }
+  // The product quantises the row itself.
+  bool single(const DeviceProduct& product, const Norm& norm) const {
+    return rows_ == 1 && product.ternary() && !(norm.there && product.inner.there) &&
+           product.levels.columns <= ternary_single_columns();
+  }
+  // `out` of a product, with what it can leave for the products that take it.
+  Output to(Output out, const DeviceProduct& product, const Norm& norm,
+            std::span<const DeviceProduct> takers, const Norm& taker_norm,
+            const Handed& room) const {
+    if (takers.size() == 1 && single(product, norm) && single(takers[0], taker_norm)) {
+      out.gain = norm_of(takers[0], taker_norm).gain;
+      out.handed = room;
+    }
+    return out;
+  }
+
   StreamHandle stream_;
   const DeviceWeights& weights_;
   int64_t rows_;
   DeviceState& state_;
+  Handed handed_x_;  // for the next layer
 };
 
 // Places in one piece of memory; first without it, to learn its size.
@@ -147,6 +194,8 @@ DeviceState::DeviceState(const DeviceWeights& w, DeviceKvCache cache, int64_t ma
     m = memory.take<float>(N * w.ffn_width);
     gate = apart ? memory.take<float>(N * w.ffn_width) : nullptr;
     up = apart ? memory.take<float>(N * w.ffn_width) : nullptr;
+    x_handed = {memory.take<float>(w.hidden_width), memory.take<double>(w.hidden_width / 8)};
+    m_handed = {memory.take<float>(w.ffn_width), memory.take<double>(w.ffn_width / 8)};
     q.q = memory.take<int8_t>(N * mma_blocks(widest) * kMmaInputs);
     q.step = memory.take<double>(N);
     q.sum = memory.take<int32_t>(N);
@@ -157,6 +206,7 @@ DeviceState::DeviceState(const DeviceWeights& w, DeviceKvCache cache, int64_t ma
   };
   memory_ = DeviceMemory(lay_out(nullptr));
   lay_out(memory_.data());
+  fill(x, 0, N * w.hidden_width * 4, nullptr);  // what is past hidden stays zero
   fill(scratch.not_finite, 0, 4, nullptr);
   fill(scratch.counters, 0, kCounters * 4, nullptr);
   wait(nullptr);
@@ -181,8 +231,10 @@ void forward(StreamHandle stream, const DeviceWeights& weights, int64_t rows, co
              DeviceState& state) {
   embed(stream, weights.embedding, state.tokens, rows, state.x, weights.hidden_width);
   Pass pass(stream, weights, rows, state);
-  for (size_t l = 0; l < weights.layers.size(); ++l)
-    pass.layer(weights.layers[l], state.kv.layers[l], slots);
+  const size_t layers = weights.layers.size();
+  for (size_t l = 0; l < layers; ++l)
+    pass.layer(weights.layers[l], l + 1 < layers ? &weights.layers[l + 1] : nullptr,
+               state.kv.layers[l], slots);
   rmsnorm_rows(stream, state.x, weights.hidden_width, rows, weights.config.hidden,
                weights.final_norm, state.a, weights.hidden_width);
 }

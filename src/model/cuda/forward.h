@@ -30,8 +30,9 @@ class DeviceState {
   float* m = nullptr;         // [N, ffn_width]
   float* gate = nullptr;      // [N, ffn_width] where gate and up stay apart; so is the next
   float* up = nullptr;
-  QuantizedRows q;          // of the widest input
-  float* cosine = nullptr;  // [positions, D / 2]
+  Handed x_handed, m_handed;  // beside a single row's x and m
+  QuantizedRows q;            // of the widest input
+  float* cosine = nullptr;    // [positions, D / 2]
   float* sine = nullptr;
   Scratch scratch;
 
