@@ -119,10 +119,24 @@ struct Setting {
                .bytes = scratch_memory.bytes(),
                .counters = counters.as<uint32_t>()});
   }
+  Rotation rotation() const {
+    return {{0, shape.H * shape.D, (shape.H + shape.G) * shape.D},
+            {},
+            {},
+            table.as<float>(),
+            table.as<float>()};
+  }
   void rotate(StreamHandle s, int i) const {
-    rotate_and_store(s, shape, qkv.as<float>(), width,
-                     {0, shape.H * shape.D, (shape.H + shape.G) * shape.D}, T, {}, {},
-                     table.as<float>(), table.as<float>(), slots, layer(i));
+    rotate_and_store(s, shape, qkv.as<float>(), width, T, rotation(), slots, layer(i));
+  }
+  void rotate_and_attend_to(StreamHandle s, int i) const {
+    RowSlots apart = slots;
+    apart.apart = true;
+    rotate_and_attend(s, shape, qkv.as<float>(), width, T, rotation(), apart, layer(i),
+                      out.as<float>(), shape.H * shape.D,
+                      {.memory = scratch_memory.data(),
+                       .bytes = scratch_memory.bytes(),
+                       .counters = counters.as<uint32_t>()});
   }
 
   KvType type;
@@ -147,7 +161,7 @@ void tokens() {
     cudaDeviceGetAttribute(&blocks, cudaDevAttrMultiProcessorCount, 0);
     const double us = median_us([&](StreamHandle h, int i) { s.attend(h, i); }, s.layers);
     const double both =
-        median_us([&](StreamHandle h, int i) { s.rotate(h, i), s.attend(h, i); }, s.layers);
+        median_us([&](StreamHandle h, int i) { s.rotate_and_attend_to(h, i); }, s.layers);
     const double read = median_us(
         [&](StreamHandle h, int i) {
           launch_chained(h, dim3(static_cast<unsigned>(blocks * 3)), dim3(512), 0, read_bytes,

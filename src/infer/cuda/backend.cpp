@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -129,6 +130,7 @@ class CudaBackend : public Backend {
     int64_t longest = 0, stride = 0;  // a bound on positions, and pages of a table
     int64_t tokens = 0, sequences = 0, positions = 0, tables = 0, tiles = 0, singles = 0, words = 0;
     int64_t tile_count = 0, single_count = 0;
+    bool apart = true;  // no two rows are of one sequence
   };
 
   int32_t* failed() const { return failed_host_.as<int32_t>(); }
@@ -171,6 +173,12 @@ class CudaBackend : public Backend {
       const auto count = std::min(std::ssize(table), control.stride);
       std::copy_n(table.begin(), count, words + control.tables + s * control.stride);
     }
+    std::vector<bool> seen(batch.tables.size());
+    for (const TokenSlot& slot : batch.slots) {
+      auto one = seen[static_cast<size_t>(slot.sequence)];
+      if (one) control.apart = false;
+      one = true;
+    }
     control.words = control.tiles;
     if (rows > kGraphRows) find_tiles(batch, words, control);
     cuda::copy_to_device(control_.data(), words, control.words * 4, stream_.handle());
@@ -211,6 +219,7 @@ class CudaBackend : public Backend {
     state_.tokens = words + control.tokens;
     RowSlots slots{words + control.sequences, words + control.positions, words + control.tables,
                    control.stride, control.longest};
+    slots.apart = control.apart;
     if (control.tile_count > 0) {
       slots.tiles = words + control.tiles;
       slots.singles = words + control.singles;
@@ -222,7 +231,7 @@ class CudaBackend : public Backend {
 
   // A pass over all that send() laid out, its logits and the largest of each row.
   const Graph& graph_for(int64_t rows, const Control& control) {
-    Graph& graph = graphs_[{rows, control.longest}];
+    Graph& graph = graphs_[{rows, control.longest, control.apart}];
     if (!graph) {
       graph = Graph(stream_.handle(), [&](cuda::StreamHandle stream) {
         queue_pass(rows, control);
@@ -291,7 +300,7 @@ class CudaBackend : public Backend {
   PinnedMemory top_host_, failed_host_;
   DeviceMemory control_;
   PinnedMemory control_host_;
-  std::map<std::pair<int64_t, int64_t>, Graph> graphs_;
+  std::map<std::tuple<int64_t, int64_t, bool>, Graph> graphs_;
   bool have_logits_ = false;  // of all rows of the last step, in logits_
   int64_t step_rows_ = 0;     // of the last step
   int64_t top_rows_ = 0;      // that top_host_ has instead of the step's; 0: the step's

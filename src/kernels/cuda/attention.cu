@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/cuda/attention.h"
-#include "kernels/cuda/check.h"
+#include "kernels/cuda/chain.h"
 
 namespace trit::cuda {
 namespace {
@@ -30,39 +30,64 @@ int64_t attention_scratch_bytes(const HeadShape& shape, int64_t T, int64_t longe
   return std::min(T, kCounters / (shape.G * parts_of(shape, true))) * row_bytes(shape, longest);
 }
 
+namespace {
+
+// Single rows, as many at a time as the scratch has room for and the counters are.
+void attend_singles(StreamHandle stream, SingleRows rows, int64_t count, bool rotates,
+                    const Scratch& scratch) {
+  constexpr int64_t kBlocksEach = 3;  // that a multiprocessor runs together
+  const HeadShape& shape = rows.shape;
+  const bool tensor_cores = tiles_serve(shape, rows.cache);
+  const int64_t parts = parts_of(shape, tensor_cores), chunks = most_chunks(rows.slots.longest);
+  const int64_t bytes = row_bytes(shape, rows.slots.longest);
+  const int64_t most =
+      std::min({kCounters / (shape.G * parts), scratch.bytes / bytes, int64_t{65535}});
+  if (most < 1) scratch_too_small("attention", scratch.bytes, bytes);
+  rows.partials = reinterpret_cast<float*>(scratch.memory);
+  rows.counters = scratch.counters;
+  rows.chunks = static_cast<int>(chunks);
+  rows.scale = 1.0f / std::sqrt(static_cast<float>(shape.D));
+  for (int64_t first = 0; first < count; first += most) {
+    const int64_t now = std::min(most, count - first);
+    const int64_t all = now * shape.G * parts * chunks,
+                  room = kBlocksEach * device_limits().multiprocessors;
+    rows.first = static_cast<int>(first);
+    rows.each = static_cast<int>(
+        tensor_cores ? std::min<int64_t>((all + room - 1) / room, kMostChunks) : 1);
+    const dim3 grid(static_cast<unsigned>((chunks + rows.each - 1) / rows.each),
+                    static_cast<unsigned>(shape.G * parts), static_cast<unsigned>(now));
+    tensor_cores ? attention_of_singles(stream, rows, grid, rotates)
+                 : attention_of_any(stream, rows, grid);
+  }
+}
+
+}  // namespace
+
 void attention(StreamHandle stream, const HeadShape& shape, const float* q, int64_t q_stride,
                int64_t T, const RowSlots& slots, const KvLayer& cache, float* out,
                int64_t out_stride, const Scratch& scratch) {
   if (shape.D > kMostDims) columns_refused("a head of attention", shape.D, kMostDims);
-  const bool tensor_cores = tiles_serve(shape, cache), tiles = tensor_cores && slots.tile_count > 0;
+  const bool tiles = tiles_serve(shape, cache) && slots.tile_count > 0;
   if (tiles) attention_of_tiles(stream, shape, q, q_stride, slots, cache, out, out_stride);
-  const int64_t singles = tiles ? slots.single_count : T;
-  const int64_t parts = parts_of(shape, tensor_cores), chunks = most_chunks(slots.longest);
-  // As many rows at a time as the scratch has room for and the counters are.
-  const int64_t bytes = row_bytes(shape, slots.longest);
-  const int64_t most =
-      std::min({kCounters / (shape.G * parts), scratch.bytes / bytes, int64_t{65535}});
-  if (most < 1) scratch_too_small("attention", scratch.bytes, bytes);
-  SingleRows rows{shape,
-                  q,
-                  q_stride,
-                  slots,
-                  0,
-                  static_cast<int>(T),
-                  cache,
-                  out,
-                  out_stride,
-                  reinterpret_cast<float*>(scratch.memory),
-                  scratch.counters,
-                  static_cast<int>(chunks),
-                  1.0f / std::sqrt(static_cast<float>(shape.D))};
+  SingleRows rows{shape, q, q_stride, slots, 0, static_cast<int>(T), cache, out, out_stride};
   if (!tiles) rows.slots.singles = nullptr;
-  for (int64_t first = 0; first < singles; first += most) {
-    rows.first = static_cast<int>(first);
-    const dim3 grid(static_cast<unsigned>(chunks), static_cast<unsigned>(shape.G * parts),
-                    static_cast<unsigned>(std::min(most, singles - first)));
-    tensor_cores ? attention_of_singles(stream, rows, grid) : attention_of_any(stream, rows, grid);
+  attend_singles(stream, rows, tiles ? slots.single_count : T, false, scratch);
+}
+
+void rotate_and_attend(StreamHandle stream, const HeadShape& shape, float* qkv, int64_t stride,
+                       int64_t T, const Rotation& rotation, const RowSlots& slots,
+                       const KvLayer& cache, float* out, int64_t out_stride,
+                       const Scratch& scratch) {
+  if (!slots.apart || slots.tile_count > 0 || !tiles_serve(shape, cache)) {
+    rotate_and_store(stream, shape, qkv, stride, T, rotation, slots, cache);
+    attention(stream, shape, qkv + rotation.columns.q, stride, T, slots, cache, out, out_stride,
+              scratch);
+    return;
   }
+  SingleRows rows{shape, qkv, stride, slots, 0, static_cast<int>(T), cache, out, out_stride};
+  rows.slots.singles = nullptr;
+  rows.rotation = rotation;
+  attend_singles(stream, rows, T, true, scratch);
 }
 
 }  // namespace trit::cuda

@@ -2,8 +2,8 @@
 // on tensor cores (FlashAttention-2, arXiv 2307.08691). Queries, keys, values and weights in float16, sums in float32.
 // Pages come into shared memory while the one before is worked on.
 
-#include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_mma.h"
+#include "kernels/cuda/attention_prompt.h"
 #include "kernels/cuda/chain.h"
 
 namespace trit::cuda {
@@ -17,17 +17,6 @@ static_assert(kPromptRows == 16 * kWarps, "a warp has 16 rows");
 __host__ __device__ constexpr int pitch(int D) { return D + 8; }
 __host__ __device__ constexpr int page_halves(int D) { return kPage * pitch(D); }
 
-struct PromptArguments {
-  HeadShape shape;
-  const float* q;
-  int64_t q_stride;
-  RowSlots slots;
-  KvLayer cache;
-  float* out;
-  int64_t out_stride;
-  float scale;  // of scores, for exponentials of base 2
-};
-
 // A page's keys and values (one head) into shared memory, zeros for positions from `count` on, which nobody may have
 // written; float16 in the background.
 template <KvType kType, int kD>
@@ -40,7 +29,7 @@ __device__ void fetch_page(const PromptArguments& a, const PageForm& form, const
     const std::byte* from = page + (is_value ? form.values : 0) + row * form.row_bytes;
     __half* to = (is_value ? values : keys) + row * pitch(kD) + 8 * piece;
     if constexpr (kType == KvType::kF16) {
-      copy_16_async(to, from + 16 * piece, row < count);
+      copy_async<16>(to, from + 16 * piece, row < count);
     } else {
       float v[8] = {};
       if (row < count)
@@ -62,17 +51,12 @@ __global__ void __launch_bounds__(kThreads) prompt_kernel(PromptArguments a) {
   constexpr int kSteps = kD / 16;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int D = static_cast<int>(a.shape.D);
-  // Late tiles have most to do: they go first.
-  const int tile = static_cast<int>(gridDim.y - 1 - blockIdx.y);
-  const int first = a.slots.tiles[2 * tile], rows = a.slots.tiles[2 * tile + 1];
-  const int head = static_cast<int>(blockIdx.x);
-  const int g = head / static_cast<int>(a.shape.H / a.shape.G);
-  const int position = a.slots.positions[first];  // of row 0; row r is at position + r
-  const int pages = (position + rows - 1) / kPage + 1;
-  const int32_t* table = a.slots.tables + a.slots.sequences[first] * a.slots.table_stride;
+  const PromptItem item = prompt_item(a, static_cast<int>(blockIdx.x));
+  const int first = item.first, rows = item.rows, head = item.head, g = item.g;
+  const int position = item.position, pages = (item.count() - 1) / kPage + 1;
   const PageForm form = page_form(kType, D);
   const auto page_at = [&](int i) {
-    return a.cache.pages + table[i] * a.cache.page_bytes + g * a.cache.head_bytes;
+    return a.cache.pages + item.table[i] * a.cache.page_bytes + g * a.cache.head_bytes;
   };
   const auto keys_of = [&](int stage) { return shared + stage * 2 * page_halves(kD); };
   const auto values_of = [&](int stage) { return keys_of(stage) + page_halves(kD); };
@@ -144,7 +128,7 @@ __global__ void __launch_bounds__(kThreads) prompt_kernel(PromptArguments a) {
       high = fmaxf(high, __shfl_xor_sync(~0u, high, 1));
       high = fmaxf(high, __shfl_xor_sync(~0u, high, 2));
       const float zero = high == -INFINITY ? 0.0f : high;
-      const float keep = exp2f(most[half] - zero);
+      const float keep = power_of_2(most[half] - zero);
       most[half] = high;
       sum[half] *= keep;
 #pragma unroll
@@ -153,7 +137,7 @@ __global__ void __launch_bounds__(kThreads) prompt_kernel(PromptArguments a) {
       for (int j = 0; j < 8; ++j) {
 #pragma unroll
         for (int i = 2 * half; i < 2 * half + 2; ++i) {
-          score[j][i] = exp2f(score[j][i] - zero);
+          score[j][i] = power_of_2(score[j][i] - zero);
           sum[half] += score[j][i];
         }
       }
@@ -179,20 +163,9 @@ __global__ void __launch_bounds__(kThreads) prompt_kernel(PromptArguments a) {
   }
 
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    sum[half] += __shfl_xor_sync(~0u, sum[half], 1);
-    sum[half] += __shfl_xor_sync(~0u, sum[half], 2);
-    const int row = row0 + 8 * half;
-    if (row >= rows) continue;
-    const float one = 1.0f / sum[half];
-    float* to = a.out + (first + row) * a.out_stride + head * D;
-#pragma unroll
-    for (int n = 0; n < 2 * kSteps; ++n) {
-      const int d = 8 * n + lane % 4 * 2;
-      if (d < D) to[d] = out[n][2 * half] * one;
-      if (d + 1 < D) to[d + 1] = out[n][2 * half + 1] * one;
-    }
-  }
+  for (int half = 0; half < 2; ++half)
+    finish_row<kD>(a, item, row0 + 8 * half, sum[half],
+                   [&](int j) { return out[j / 2][2 * half + j % 2]; });
 }
 
 template <KvType kType, int kD>
@@ -201,9 +174,8 @@ void launch(StreamHandle stream, const PromptArguments& arguments) {
   const auto kernel = prompt_kernel<kType, kD>;
   TRIT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
   launch_chained(stream,
-                 dim3(static_cast<unsigned>(arguments.shape.H),
-                      static_cast<unsigned>(arguments.slots.tile_count)),
-                 dim3(kThreads), kBytes, kernel, arguments);
+                 dim3(static_cast<unsigned>(arguments.items())), dim3(kThreads), kBytes, kernel,
+                 arguments);
 }
 
 template <KvType kType>
@@ -221,11 +193,10 @@ void attention_of_tiles(StreamHandle stream, const HeadShape& shape, const float
   int device = 0, major = 0;
   TRIT_CUDA(cudaGetDevice(&device));
   TRIT_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  if (major == 9)
-    return attention_of_tiles_sm90(stream, shape, q, q_stride, slots, cache, out, out_stride);
   const PromptArguments arguments{
       shape, q,   q_stride,   slots,
       cache, out, out_stride, 1.44269504f / sqrtf(static_cast<float>(shape.D))};
+  if (major == 9) return attention_of_tiles_sm90(stream, arguments);
   if (cache.type == KvType::kF16) return launch<KvType::kF16>(stream, arguments);
   if (cache.type == KvType::kInt8) return launch<KvType::kInt8>(stream, arguments);
   launch<KvType::kInt4>(stream, arguments);

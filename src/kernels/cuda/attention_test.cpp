@@ -1,5 +1,5 @@
-// rotate_and_store and attention, one behind the other, against double precision over the numbers that the cache's type
-// keeps. Pages, outputs and scratch memory hold NaN before.
+// rotate_and_store and attention, one behind the other or in one, against double precision over the numbers that the
+// cache's type keeps. Pages, outputs and scratch memory hold NaN before.
 
 #include <gtest/gtest.h>
 
@@ -104,10 +104,18 @@ class Attention {
 
   void expect(double mean_bound, double most_bound) {
     const Rows rows = store(c_.pieces);  // attention follows without a pause
-    const Floats single = attend(rows, false), again = attend(rows, false);
-    EXPECT_EQ(single, again);
+    // A row at a time is cut otherwise into blocks.
+    const Floats single = attend(rows, false, 5), alone = attend(rows, false, 1);
+    EXPECT_EQ(single, alone);
+    EXPECT_EQ(single, attend(rows, false, rows.T));
     compare(single, rows, mean_bound, most_bound, "single rows");
-    compare(attend(rows, true), rows, mean_bound, most_bound, "tiles");
+    if (std::ranges::all_of(c_.pieces, [](const Piece& p) { return p.rows == 1; })) {
+      // Other keys and values in their place, then all at once; and what that has stored.
+      rotate(rows, rows.other, nullptr);
+      EXPECT_EQ(single, rotate(rows, rows.unturned, &single));
+      EXPECT_EQ(single, attend(rows, false, 5));
+    }
+    compare(attend(rows, true, 5), rows, mean_bound, most_bound, "tiles");
     Ints counters(static_cast<size_t>(kCounters));
     copy_to_host(counters.data(), counters_.data(), counters_.bytes(), stream_.handle());
     stream_.wait();
@@ -120,7 +128,7 @@ class Attention {
     int64_t T = 0;
     Doubles q;  // [T, H D]
     Ints sequence_of, position_of;
-    DeviceMemory qkv, sequences, positions;
+    DeviceMemory qkv, unturned, other, sequences, positions;
   };
   int64_t H() const { return c_.shape.H; }
   int64_t G() const { return c_.shape.G; }
@@ -185,14 +193,40 @@ class Attention {
     rows.qkv = on_device(qkv, stream_.handle());
     rows.sequences = on_device(rows.sequence_of, stream_.handle());
     rows.positions = on_device(rows.position_of, stream_.handle());
-    const Norm norm{c_.norms, gain_.as<float>(), 1e-5f};
-    if (rows.T > 0)
-      rotate_and_store(stream_.handle(), c_.shape, rows.qkv.as<float>(), width_, columns(), rows.T,
-                       norm, norm, cosine_.as<float>(), sine_.as<float>(), slots(rows), layer_);
+    rows.unturned = on_device(qkv, stream_.handle());
+    for (float& v : qkv) v = normal_(random_);
+    rows.other = on_device(qkv, stream_.handle());
+    if (rows.T > 0) rotate(rows, rows.qkv, nullptr);
     return rows;
   }
 
-  Floats attend(const Rows& rows, bool tiled) {
+  // Into the pages; with attention when `like` says what comes of it.
+  Floats rotate(const Rows& rows, const DeviceMemory& qkv, const Floats* like) {
+    const Norm norm{c_.norms, gain_.as<float>(), 1e-5f};
+    const Rotation rotation{columns(), norm, norm, cosine_.as<float>(), sine_.as<float>()};
+    if (like == nullptr) {
+      rotate_and_store(stream_.handle(), c_.shape, qkv.as<float>(), width_, rows.T, rotation,
+                       slots(rows), layer_);
+      return {};
+    }
+    stream_.wait();
+    RowSlots where = slots(rows);
+    where.apart = true;
+    const DeviceMemory scratch(attention_scratch_bytes(c_.shape, 5, where.longest));
+    const DeviceMemory out(std::ssize(*like) * 4);
+    poison(out), poison(scratch);
+    rotate_and_attend(
+        stream_.handle(), c_.shape, qkv.as<float>(), width_, rows.T, rotation, where, layer_,
+        out.as<float>(), H() * D(),
+        {.memory = scratch.data(), .bytes = scratch.bytes(), .counters = counters_.as<uint32_t>()});
+    Floats host(like->size());
+    copy_to_host(host.data(), out.data(), out.bytes(), stream_.handle());
+    stream_.wait();
+    return host;
+  }
+
+  // With scratch memory for `together` rows: they go in so many launches.
+  Floats attend(const Rows& rows, bool tiled, int64_t together) {
     // Runs of rows cut every 100 rows, but single ones.
     Ints tiles, singles;
     for (int64_t t = 0, end = 0; tiled && t < rows.T; t = end) {
@@ -211,9 +245,8 @@ class Attention {
     }
     const int64_t width = H() * D();
     const DeviceMemory out(rows.T * width * 4);
-    // Less than for all rows: they go in several launches.
     const DeviceMemory scratch(
-        attention_scratch_bytes(c_.shape, std::min<int64_t>(rows.T, 5), where.longest));
+        attention_scratch_bytes(c_.shape, std::min(rows.T, together), where.longest));
     poison(out), poison(scratch);
     attention(
         stream_.handle(), c_.shape, rows.qkv.as<float>() + columns().q, width_, rows.T, where,
@@ -314,12 +347,24 @@ TEST_F(CudaAttention, LongRows) {
     expect({type, {2, 1, 64}, {{8191, 1}, {8200, 2}, {20000, 1}}});
 }
 
+TEST_F(CudaAttention, ManyRowsShareBlocksOtherwise) {
+  for (const KvType type : {KvType::kF16, KvType::kInt8}) {
+    std::vector<Piece> pieces;
+    for (int64_t i = 0; i < 40; ++i) pieces.push_back({i * 37 % 41 * 30 + 20, 1});
+    expect({type, {8, 8, 64}, pieces});
+  }
+}
+
 TEST_F(CudaAttention, HeadsOfAnySizeAndGroup) {
   for (const KvType type : kTypes) {
     for (const int64_t D : {64, 80, 96, 100, 128, 256, 2, 38})
       expect({type, {6, 2, D}, {{70, 1}, {3, 30}, {200, 1}}});
-    for (const int64_t group : {1, 4, 7, 8, 9, 16, 20})
+    for (const int64_t D : {64, 96, 100, 128, 2})
+      expect({type, {6, 2, D}, {{70, 1}, {127, 1}, {128, 1}, {0, 1}, {700, 1}}});
+    for (const int64_t group : {1, 4, 7, 8, 9, 16, 20}) {
       expect({type, {2 * group, 2, 64}, {{150, 1}, {3, 20}, {10, 1}}});
+      expect({type, {2 * group, 2, 128}, {{150, 1}, {33, 1}, {1000, 1}}});
+    }
   }
 }
 
@@ -337,7 +382,10 @@ TEST_F(CudaAttention, MixedBatches) {
 }
 
 TEST_F(CudaAttention, NormsOfQueriesAndKeys) {
-  for (const KvType type : kTypes) expect({type, {4, 2, 128}, {{40, 1}, {0, 20}}, true});
+  for (const KvType type : kTypes) {
+    expect({type, {4, 2, 128}, {{40, 1}, {0, 20}}, true});
+    expect({type, {4, 2, 128}, {{40, 1}, {0, 1}, {300, 1}}, true});
+  }
 }
 
 }  // namespace

@@ -170,7 +170,7 @@ void random_halves(StreamHandle stream, void* out, int64_t bytes, uint64_t seed,
 struct KvLayer {
   kernels::KvType type = kernels::KvType::kF16;
   std::byte* pages = nullptr;
-  int64_t page_bytes = 0, head_bytes = 0;
+  int64_t page_bytes = 0, head_bytes = 0;  // page_bytes: a multiple of head_bytes
 };
 int64_t kv_head_bytes(kernels::KvType type, int64_t D);
 
@@ -193,31 +193,43 @@ struct RowSlots {
   const int32_t* tiles = nullptr;
   const int32_t* singles = nullptr;
   int64_t tile_count = 0, single_count = 0;  // host
+  bool apart = false;  // host: no two rows are of one sequence, and all positions before theirs are in the cache
 };
 inline constexpr int64_t kPromptRows = 128;
 
-// qkv [T, (H + 2 G) D] float32, rows stride apart, q before k before v at the given columns. Norms q and k over each
-// head where there are norms, turns them (cosine and sine [positions, D / 2]), writes q back in place and k and v
-// into the pages.
+// How a row's query, key and value are made from their projection qkv [T, (H + 2 G) D] float32, q before k before v or at
+// any columns: norms over each head of q and k, where there are norms, then a turn by the position.
 struct QkvColumns {
   int64_t q = 0, k = 0, v = 0;
 };
+struct Rotation {
+  QkvColumns columns;
+  Norm q_norm, k_norm;
+  const float* cosine = nullptr;  // [positions, D / 2]
+  const float* sine = nullptr;
+};
+// Writes q back in place, and k and v into the pages; rows of qkv are stride apart.
 void rotate_and_store(StreamHandle stream, const HeadShape& shape, float* qkv, int64_t stride,
-                      const QkvColumns& columns, int64_t T, const Norm& q_norm, const Norm& k_norm,
-                      const float* cosine, const float* sine, const RowSlots& slots,
+                      int64_t T, const Rotation& rotation, const RowSlots& slots,
                       const KvLayer& cache);
 
 // out [T, H D] (rows out_stride apart) = softmax(q.k / sqrt(D)) v over positions 0..positions[t] of the row's sequence,
-// all of them in the cache. D <= 256; q starts at 8 bytes, q_stride is even. What slots points to is copied there before,
+// all of them in the cache. D <= 256; q and out start at 8 bytes, their strides are even. What slots points to is copied there before,
 // not written by the kernel just ahead on the stream: it is read before that ends.
 //
 // A row's result depends on its query, its position, the keys and values up to it, and on whether it is in a tile, and on
 // nothing else, bit for bit: single rows cut their positions by their number alone and put the parts together in
-// order; tiles go page by page. The two ways round differently. float16 and integer types, D <= 128: queries,
+// order; tiles go by 128 positions. The two ways round differently. float16 and integer types, D <= 128: queries,
 // keys, values and weights are rounded to float16, products exact, sums in float32. Others: float32 throughout.
 void attention(StreamHandle stream, const HeadShape& shape, const float* q, int64_t q_stride,
                int64_t T, const RowSlots& slots, const KvLayer& cache, float* out,
                int64_t out_stride, const Scratch& scratch);
+// Both, with the same bits, in one launch where slots.apart; qkv's q may be left as it was. What was in the cache before the
+// call is then read before the kernels just ahead on the stream end: they must not write it.
+void rotate_and_attend(StreamHandle stream, const HeadShape& shape, float* qkv, int64_t stride,
+                       int64_t T, const Rotation& rotation, const RowSlots& slots,
+                       const KvLayer& cache, float* out, int64_t out_stride,
+                       const Scratch& scratch);
 // Bytes of Scratch that attention may need for T rows of up to `longest` positions.
 int64_t attention_scratch_bytes(const HeadShape& shape, int64_t T, int64_t longest);
 

@@ -76,10 +76,9 @@ class Pass {
     for (const DeviceProduct& product : w.qkv)
       multiply(product, w.attn_norm, x, state_.a, Epilogue::kStore,
                {state_.qkv + product.first, weights_.qkv_width});
-    rotate_and_store(stream_, shape, state_.qkv, weights_.qkv_width, weights_.qkv_columns, rows_,
-                     w.q_norm, w.k_norm, state_.cosine, state_.sine, slots, cache);
-    attention(stream_, shape, state_.qkv + weights_.qkv_columns.q, weights_.qkv_width, rows_, slots,
-              cache, state_.o, query, state_.scratch);
+    const Rotation rotation{weights_.qkv_columns, w.q_norm, w.k_norm, state_.cosine, state_.sine};
+    rotate_and_attend(stream_, shape, state_.qkv, weights_.qkv_width, rows_, rotation, slots, cache,
+                      state_.o, query, state_.scratch);
     const Output to_h =
         to({state_.x, C}, w.o, w.attn_sub_norm, w.gate_up, w.ffn_norm, state_.x_handed);
     multiply(w.o, w.attn_sub_norm, o, state_.o, Epilogue::kAdd, to_h);
