@@ -173,9 +173,8 @@ void launch(StreamHandle stream, const PromptArguments& arguments) {
   constexpr int kBytes = 4 * page_halves(kD) * 2;
   const auto kernel = prompt_kernel<kType, kD>;
   TRIT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  launch_chained(stream,
-                 dim3(static_cast<unsigned>(arguments.items())), dim3(kThreads), kBytes, kernel,
-                 arguments);
+  launch_chained(stream, dim3(static_cast<unsigned>(arguments.items())), dim3(kThreads), kBytes,
+                 kernel, arguments);
 }
 
 template <KvType kType>

@@ -7,8 +7,8 @@
 
 namespace trit::cuda {
 
-inline constexpr int kRound = 128;                  // positions that a block works on at a time
-inline constexpr int kSingleWarps = 4;              // of a block
+inline constexpr int kRound = 128;                   // positions that a block works on at a time
+inline constexpr int kSingleWarps = 4;               // of a block
 inline constexpr int kEach = kRound / kSingleWarps;  // of which a warp multiplies so many keys
 
 // A warp's memory: its keys; and of the values of all positions its dims, a quarter of all.
@@ -16,15 +16,16 @@ template <KvType kType, int kD>
 struct WarpMemory {
   static constexpr int kBits = kType == KvType::kF16 ? 16 : kType == KvType::kInt8 ? 8 : 4;
   static constexpr int kKeyRow = kD * kBits / 8, kValueRow = kKeyRow / kSingleWarps;  // bytes
-  static constexpr int kScales = kType == KvType::kInt8 ? 4 : kD / 32 * 2;  // bytes a position, if any
+  static constexpr int kScales =
+      kType == KvType::kInt8 ? 4 : kD / 32 * 2;  // bytes a position, if any
   static constexpr int kScaled = kType == KvType::kF16 ? 0 : 1;
   static_assert(kValueRow % 16 == 0);
   alignas(16) std::byte keys[kEach * kKeyRow];
   alignas(16) std::byte values[kRound * kValueRow];
   alignas(16) std::byte key_scales[kScaled * kEach * kScales + 16];
   // int8: of its kEach positions (they go into the weights); int4: of all.
-  alignas(16) std::byte value_scales[kScaled * (kType == KvType::kInt8 ? kEach : kRound) * kScales +
-                                     16];
+  alignas(16) std::byte
+      value_scales[kScaled * (kType == KvType::kInt8 ? kEach : kRound) * kScales + 16];
 };
 
 // Where 16 bytes are in rows of kUnits times 16: 8 rows one below the other meet all banks.

@@ -18,12 +18,12 @@ __device__ inline void pin(float (&registers)[kCount]) {
       "+f"(c[i + 6]), "+f"(c[i + 7])
 #define TRIT_F32 TRIT_F8(0), TRIT_F8(8), TRIT_F8(16), TRIT_F8(24)
 #define TRIT_F64 TRIT_F32, TRIT_F8(32), TRIT_F8(40), TRIT_F8(48), TRIT_F8(56)
-#define TRIT_N32                                                                             \
-  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, "    \
+#define TRIT_N32                                                                          \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, " \
   "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define TRIT_N64                                                                             \
-  TRIT_N32                                                                                   \
-  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, "  \
+#define TRIT_N64                                                                            \
+  TRIT_N32                                                                                  \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, " \
   "%49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 
 // c [64, 128] = (add: +) a [64, 16] b [128, 16]^T, both in shared memory (swizzled_rows).
@@ -61,8 +61,8 @@ __device__ inline void add_product(float (&c)[64], const uint32_t (&a)[4], uint6
 
 // As swizzled_rows, with the distance to the next 64 columns.
 __device__ inline uint64_t swizzled_columns(const void* start, int next_bytes) {
-  return (swizzled_rows(start) & ~(uint64_t{0x3FFF} << 16)) |
-         static_cast<uint64_t>(next_bytes / 16) << 16;
+  return (swizzled_rows(start) & ~(uint64_t{0x3FFF} << 16)) | static_cast<uint64_t>(next_bytes / 16)
+                                                                  << 16;
 }
 
 // What this thread wrote to shared memory is there for wgmma and the copy engine, once a barrier has told their threads.

@@ -193,7 +193,8 @@ struct RowSlots {
   const int32_t* tiles = nullptr;
   const int32_t* singles = nullptr;
   int64_t tile_count = 0, single_count = 0;  // host
-  bool apart = false;  // host: no two rows are of one sequence, and all positions before theirs are in the cache
+  bool apart =
+      false;  // host: no two rows are of one sequence, and all positions before theirs are in the cache
 };
 inline constexpr int64_t kPromptRows = 128;
 
