@@ -34,7 +34,6 @@ __global__ void make_numbers(uint32_t* words, int64_t count) {
 }
 
 __global__ void __launch_bounds__(512) read_bytes(const uint4* from, int64_t count, uint32_t* out) {
-  let_next_start();
   wait_for_previous();
   constexpr int kAtOnce = 8;
   const int64_t step = static_cast<int64_t>(gridDim.x) * 512;

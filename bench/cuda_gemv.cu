@@ -36,12 +36,7 @@ __global__ void fill_random(uint32_t* words, int64_t count, bool codes) {
   }
 }
 
-template <int kWait>
-__global__ void __launch_bounds__(512) empty_kernel() {
-  if (kWait == 0) let_next_start();
-  wait_for_previous();
-  if (kWait == 1) let_next_start();
-}
+__global__ void __launch_bounds__(512) empty_kernel() { wait_for_previous(); }
 
 struct Shape {
   int64_t N, K;
@@ -209,13 +204,10 @@ void run(bool cuts) {
     }
   }
   for (const int blocks : {160, 264})
-    std::printf(
-        "empty chain of %d: %.2f %.2f\n", blocks,
-        bench.time(false, [&](StreamHandle s,
-                              int64_t) { launch_chained(s, blocks, 512, 0, empty_kernel<0>); }),
-        bench.time(false, [&](StreamHandle s, int64_t) {
-          launch_chained(s, blocks, 512, 0, empty_kernel<1>);
-        }));
+    std::printf("empty chain of %d: %.2f\n", blocks,
+                bench.time(false, [&](StreamHandle s, int64_t) {
+                  launch_chained(s, blocks, 512, 0, empty_kernel);
+                }));
   std::printf("quantise rows (norm), us: K");
   for (const int64_t K : {1536, 2560, 4096, 6912, 8192, 13824, 28672}) {
     bench.shape = {16, K, Epilogue::kStore};

@@ -256,27 +256,26 @@ OrderedJson to_json(const ModelReport& report, const Machine& machine) {
     return report.on_device ? OrderedJson(report.device_parts.*part) : OrderedJson(nullptr);
   };
   const auto limits = machine.rates.empty() ? OrderedJson(nullptr) : to_json(machine);
-  return {
-      {"model",
-       {{"name", report.model},
-        {"parameters", report.config.parameters()},
-        {"stored_bytes", report.stored_bytes},
-        {"cache_bytes_per_position", report.cache_bytes_per_position},
-        {"load_seconds", report.load_seconds},
-        {"load_parts",
-         {{"read_seconds", report.load.read},
-          {"arrange_seconds", report.load.arrange},
-          {"check_seconds", report.load.check}}},
-        {"first_prompt_tokens", prompted ? OrderedJson(report.first_prompt) : nullptr},
-        {"first_token_seconds", prompted ? OrderedJson(report.first_token_seconds) : nullptr},
-        {"peak_memory_bytes", report.peak_memory},
-        {"device_memory_bytes", report.on_device ? OrderedJson(report.device_memory) : nullptr},
-        {"device_weights_bytes", parts(&BackendMemory::weights)},
-        {"device_cache_bytes", parts(&BackendMemory::cache)},
-        {"device_work_bytes", parts(&BackendMemory::work)}}},
-      {"results", rows_of(report, machine)},
-      {"not_measured", not_measured},
-      {"limits", limits}};
+  return {{"model",
+           {{"name", report.model},
+            {"parameters", report.config.parameters()},
+            {"stored_bytes", report.stored_bytes},
+            {"cache_bytes_per_position", report.cache_bytes_per_position},
+            {"load_seconds", report.load_seconds},
+            {"load_parts",
+             {{"read_seconds", report.load.read},
+              {"arrange_seconds", report.load.arrange},
+              {"check_seconds", report.load.check}}},
+            {"first_prompt_tokens", prompted ? OrderedJson(report.first_prompt) : nullptr},
+            {"first_token_seconds", prompted ? OrderedJson(report.first_token_seconds) : nullptr},
+            {"peak_memory_bytes", report.peak_memory},
+            {"device_memory_bytes", report.on_device ? OrderedJson(report.device_memory) : nullptr},
+            {"device_weights_bytes", parts(&BackendMemory::weights)},
+            {"device_cache_bytes", parts(&BackendMemory::cache)},
+            {"device_work_bytes", parts(&BackendMemory::work)}}},
+          {"results", rows_of(report, machine)},
+          {"not_measured", not_measured},
+          {"limits", limits}};
 }
 
 }  // namespace trit::bench

@@ -21,7 +21,6 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(SingleRows a) {
   __shared__ float shared_v[kStreams][kLanes * 8];
   __shared__ Seen shared_seen[kStreams];
   __shared__ bool last;
-  let_next_start();
   wait_for_previous();
   const int H = static_cast<int>(a.shape.H), G = static_cast<int>(a.shape.G);
   const int D = static_cast<int>(a.shape.D), group = H / G;

@@ -46,7 +46,6 @@ __device__ void fetch_page(const PromptArguments& a, const PageForm& form, const
 template <KvType kType, int kD>
 __global__ void __launch_bounds__(kThreads) prompt_kernel(PromptArguments a) {
   extern __shared__ __align__(16) __half shared[];
-  let_next_start();
   wait_for_previous();
   constexpr int kSteps = kD / 16;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;

@@ -197,7 +197,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   auto& shared = *reinterpret_cast<Shared<kD>*>(memory);
   constexpr bool kCopies = kType == KvType::kF16;
   const int thread = static_cast<int>(threadIdx.x);
-  let_next_start();
   if (thread == 0) {
     for (int i = 0; i < 2; ++i) {
       hopper::barrier_init(&shared.query.full[i], kCopies ? kFetchers - 32 : kFetchers);

@@ -81,7 +81,6 @@ __global__ void __launch_bounds__(kThreads, kType == KvType::kF16 ? 3 : 4)
   extern __shared__ __align__(16) std::byte shared[];
   constexpr int kHeads = 8 * kHalves;
   auto& block = *reinterpret_cast<BlockMemory<kType, kD, kHeads>*>(shared);
-  let_next_start();
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const PageForm form = page_form(kType, static_cast<int>(a.shape.D));
   const Work w = work_of(a, kHeads);

@@ -22,7 +22,6 @@ inline __device__ void wait_for_previous() {
   asm volatile("griddepcontrol.wait;\ngriddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
-inline __device__ void let_next_start() {}  // wait_for_previous() does
 
 // What a launch wants to know of the calling thread's device; asked once per device.
 struct DeviceLimits {

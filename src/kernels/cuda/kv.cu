@@ -21,7 +21,6 @@ struct RotateArguments {
 template <KvType kType>
 __global__ void __launch_bounds__(32 * kWarps) rotate_kernel(RotateArguments a) {
   __shared__ float rows[kWarps][32 * kMostEach];
-  let_next_start();
   wait_for_previous();
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int H = static_cast<int>(a.shape.H), G = static_cast<int>(a.shape.G);
