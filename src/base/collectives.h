@@ -9,8 +9,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 namespace trit {
+
+class Error;
 
 class Collectives {
  public:
@@ -34,5 +37,11 @@ Collectives& world();
 // Ends all processes of the job; of one that is alone, nothing happens. Called before a rank exits with an error, which
 // the others would wait for in vain.
 void abort_job(int exit_code);
+// Says on standard error which rank failed and why, and ends the job so.
+void fail_job(int rank, const Error& error);
+
+std::string host_name();
+// How many ranks of lower number run on this rank's host. All ranks of the job call it together.
+int rank_on_host(Collectives& job);
 
 }  // namespace trit

@@ -9,6 +9,8 @@
 #include "base/timer.h"
 #include "bench/memory.h"
 #include "bench/model_runner.h"
+#include "infer/place.h"
+#include "infer/rank_backend.h"
 #include "kernels/kernels.h"
 
 namespace trit::bench {
@@ -48,10 +50,42 @@ std::vector<ModelTest> plan(const ModelBenchOptions& options) {
   return tests;
 }
 
+const Ranks& ranks_of(const ModelBenchOptions& options) {
+  return options.ranks == nullptr ? alone() : *options.ranks;
+}
+
+// What rank 0 tells the others of its next backend; without positions there is none.
+void tell(const Ranks& ranks, CpuBackendOptions& options) {
+  if (ranks.job() == nullptr) return;
+  ranks.job()->broadcast(std::as_writable_bytes(std::span(&options, 1)), 0);
+  options.ranks = nullptr;  // a place knows its own
+}
+
+// Of all ranks, with this one's part.
+struct OwnBackend {
+  std::unique_ptr<Backend> own;
+};
+class JobBackend : OwnBackend, public RankBackend {
+ public:
+  JobBackend(const Ranks& ranks, std::unique_ptr<Backend> part)
+      : OwnBackend{std::move(part)}, RankBackend(ranks, *OwnBackend::own) {}
+};
+
+std::unique_ptr<Backend> job_backend(const Weights& weights, Place& place,
+                                     CpuBackendOptions options) {
+  tell(place.ranks(), options);
+  auto own = place.backend(weights, options);
+  if (place.ranks().job() == nullptr) return own;
+  return std::make_unique<JobBackend>(place.ranks(), std::move(own));
+}
+
 class Bencher {
  public:
   Bencher(const Model& model, const ModelBenchOptions& options, ModelReport& report)
-      : model_(model), options_(options), report_(report), place_(options.device) {
+      : model_(model),
+        options_(options),
+        report_(report),
+        place_(options.device, ranks_of(options)) {
     report.on_device = !place_.is_cpu();
     report.runs_on = place_.kernels();
   }
@@ -72,6 +106,9 @@ class Bencher {
       if (test.sequences == 1) note_memory();
     }
     if (report_.peak_memory == 0) note_memory();
+    runner_.reset();
+    CpuBackendOptions none{.positions = 0};
+    tell(place_.ranks(), none);
   }
 
  private:
@@ -112,7 +149,7 @@ class Bencher {
       runner_.reset();
       room_ = std::max(room, positions(test));
       const auto make = [this](const CpuBackendOptions& o) {
-        return place_.backend(model_.weights(), o);
+        return job_backend(model_.weights(), place_, o);
       };
       runner_ = std::make_unique<ModelRunner>(model_.config(), make,
                                               runner_options(test.sequences, room_));
@@ -208,6 +245,16 @@ ModelReport bench_model(const Model& model, const std::string& name,
   report.cache_bytes_per_position = kv_bytes_per_position(model.config(), options.kv_type);
   Bencher(model, options, report).run();
   return report;
+}
+
+void follow_model_bench(const Model& model, const ModelBenchOptions& options) {
+  Place place(options.device, ranks_of(options));
+  for (;;) {
+    CpuBackendOptions wanted;
+    tell(place.ranks(), wanted);
+    if (wanted.positions == 0) return;
+    follow(place.ranks(), *place.backend(model.weights(), wanted));
+  }
 }
 
 std::vector<OrderedJson> rows_of(const ModelReport& report, const Machine& machine) {

@@ -22,6 +22,7 @@ struct ModelBenchOptions {
   std::vector<int64_t> threads;        // empty: thread_count()
   KvType kv_type = KvType::kF16;       // of the cache
   std::string device = "cpu";          // or "cuda:N"
+  const Ranks* ranks = nullptr;  // of the job that divides the model; null: this process alone
   int64_t repeats = 5;
   std::function<void(int64_t done, int64_t total, const std::string& what)> progress;
 };
@@ -66,6 +67,8 @@ struct ModelReport {
 
 ModelReport bench_model(const Model& model, const std::string& name,
                         const ModelBenchOptions& options);
+// On the other ranks of a job, while rank 0 is in bench_model.
+void follow_model_bench(const Model& model, const ModelBenchOptions& options);
 
 // A row for each result, with llama-bench's names where it has them, and shares of the machine's limits:
 // read_share of DRAM's bandwidth, peak_share of the products that the kernels in use can make (null where the

@@ -26,6 +26,7 @@ Examples:
   trit bench model --like microsoft/bitnet-b1.58-2B-4T -r 3 -o json
   trit bench model --like 3B -p 0 -n 16 --batch 1-64*2
   trit bench model --like 3B --device cuda -d 0,512
+  mpirun -n 2 trit bench model --like 70B --device cuda      # two devices
 
 pp512 reads a prompt of 512 tokens, tg128 generates 128, "@ d4096" behind 4096 that are in the cache, "x 8" in
 eight sequences side by side. Speeds count the tokens of all sequences. Behind each token the 40 largest logits are
@@ -40,6 +41,7 @@ struct Options {
   std::string prompts = "512", generate = "128", depths = "0", batches = "1", threads;
   std::string kv_type = "f16", device = "cpu";
   int64_t repeats = 5;
+  int pipeline = 1;
   bool no_limits = false;
   BenchOutput output;
 };
@@ -75,9 +77,11 @@ Model model_like(const Options& options) {
   return synthetic_model(published.config, published.type, kSeed);
 }
 
-Model loaded(const Options& options) {
-  const Place place(options.device);
+Model loaded(const Options& options, const Ranks& ranks) {
+  const Place place(options.device, ranks);
   if (options.like.empty()) return place.open(resolve_model(options.model));
+  if (place.is_cpu() && ranks.job() != nullptr)
+    bad_input("--like: ranks of a job open a model's file on the CPU; see trit synth --help");
   Model model = model_like(options);
   place.arrange(model);
   return model;
@@ -137,8 +141,11 @@ std::string table(const bench::ModelReport& report, const bench::Machine& machin
 
 void run(const Options& options) {
   bench::ModelBenchOptions wanted = parsed(options);
+  const Ranks ranks = ranks_of_job(options.pipeline);
+  wanted.ranks = &ranks;
   const Timer timer;
-  const Model model = loaded(options);
+  const Model model = loaded(options, ranks);
+  if (!leads(ranks)) return bench::follow_model_bench(model, wanted);
   const double load_seconds = timer.seconds();
   auto bar = std::make_unique<Progress>("model", 0);
   wanted.progress = [&](int64_t done, int64_t total, const std::string& what) {
@@ -153,7 +160,8 @@ void run(const Options& options) {
   // Afterwards, so that its working sets are not counted in the peak memory.
   bench::Machine machine;
   if (!options.no_limits && report.on_device) {
-    report.device_read_rate = cuda_read_rate(Place(options.device).device());
+    // Each rank of a tensor group reads its part at the same time.
+    report.device_read_rate = cuda_read_rate(Place(options.device).device()) * ranks.tensor_size();
   } else if (!options.no_limits) {
     bench::MachineOptions limits;
     limits.limits_only = true;
@@ -195,6 +203,10 @@ void add_bench_model(CLI::App& group) {
                    "how keys and values are cached: f16, f32, int8 or int4")
       ->capture_default_str();
   command->add_option("--device", options->device, "what runs the model: cpu, cuda or cuda:N")
+      ->capture_default_str();
+  command
+      ->add_option("--pipeline", options->pipeline,
+                   "under mpirun: stages that the layers are divided among")
       ->capture_default_str();
   command->add_option("-r,--repetitions", options->repeats, "repetitions of a test")
       ->capture_default_str()

@@ -237,9 +237,9 @@ void run(const Options& options) {
   const Path path = resolve_model(options.model);
   const ChatTemplate chat_template = template_for(options, path);
   const Ranks ranks = ranks_of(options.engine);
-  Place place(options.engine.device);
+  Place place(options.engine.device, ranks);
   TokenizerBeside tokenizer(path);
-  const Model model = place.open(path, ranks);
+  const Model model = place.open(path);
   if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks, place);
   const int64_t most = model.config().context, wanted = options.engine.context;
   LocalEngine local(model.weights(), options.engine, ranks, place,

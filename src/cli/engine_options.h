@@ -41,13 +41,7 @@ inline void validate(const EngineFlags& flags) {
     bad_input("--batch: {} is out of range; it must be between 1 and 65536", flags.batch);
 }
 
-// This process's place in the job that mpirun started; alone without it.
-inline Ranks ranks_of(const EngineFlags& flags) {
-  return world().size() == 1 && flags.pipeline == 1 ? Ranks() : Ranks(world(), flags.pipeline);
-}
-
-// Rank 0 has the engine, reads the prompt and prints; the others follow.
-inline bool leads(const Ranks& ranks) { return ranks.job() == nullptr || ranks.job()->rank() == 0; }
+inline Ranks ranks_of(const EngineFlags& flags) { return ranks_of_job(flags.pipeline); }
 
 // An engine for `sequences` of `context` positions each, as rank 0 says. What they have in common is kept once, and
 // memory is taken as they grow. The weights are this rank's part of the model.
@@ -59,8 +53,7 @@ class LocalEngine {
         sizes_(agreed(ranks, flags, context, sequences)),
         backend_(place.backend(weights, {.kv_type = kv_type_from(flags.kv_type),
                                          .positions = sizes_.positions,
-                                         .max_rows = sizes_.max_rows,
-                                         .ranks = &ranks})) {
+                                         .max_rows = sizes_.max_rows})) {
     if (ranks.job() == nullptr) {
       engine_.emplace(*backend_, options());
     } else if (leads(ranks)) {

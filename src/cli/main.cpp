@@ -35,6 +35,7 @@ Environment:
   TRIT_THREADS   threads to use (default: the cores this process may run on)
   TRIT_PIN       1 or 0: pin threads to cores or not (default: when an affinity mask gives this process its own)
   TRIT_ISA       kernels to use: scalar, avx2, avxvnni, avx512vnni, avx512vbmi or amx (default: the best the machine runs)
+  TRIT_EXCHANGE  how devices of several ranks exchange: peers, nccl or host (default: the first of them that the devices can)
   TRIT_TILES     form of ternary weights in memory: 2-bit, base-3 or auto (default: what measured faster here)
   TRIT_MAP       heads and embeddings: on leaves them in the mapped file, off copies them, auto (default) as its pages are
 )";

@@ -207,9 +207,9 @@ void run(const Options& options) {
   if (options.check && !check_tensors(path))
     bad_input("--check: {} has no checksum", options.model);
   const Ranks ranks = ranks_of(options.engine);
-  Place place(options.engine.device);
+  Place place(options.engine.device, ranks);
   TokenizerBeside beside(path);
-  const Model model = place.open(path, ranks);
+  const Model model = place.open(path);
   if (!leads(ranks)) return follow_rank_0(model.weights(), options.engine, ranks, place);
   const Tokenizer tokenizer = beside.of(model);
   const std::string prompt = prompt_of(options);

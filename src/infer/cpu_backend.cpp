@@ -73,7 +73,12 @@ void CpuBackend::run(const Batch& batch) {
     const auto size = std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(positions, 256)));
     state_.rotary = RotaryTable(c.head_dim, c.rope_theta, static_cast<int64_t>(size));
   }
-  forward(weights_, batch, state_);
+  try {
+    forward(weights_, batch, state_);
+  } catch (const Error&) {
+    if (!ranks_.last_stage()) ranks_.send_failure();
+    throw;
+  }
 }
 
 // These rows of the hidden states, one after the other.

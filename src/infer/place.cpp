@@ -1,5 +1,6 @@
 #include "infer/place.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/error.h"
@@ -8,9 +9,12 @@
 namespace trit {
 namespace {
 
-int device_from(std::string_view name) {
+int device_from(std::string_view name, const Ranks& ranks) {
   if (name == "cpu") return -1;
-  if (name == "cuda") return 0;
+  if (name == "cuda") {
+    const int here = ranks.job() == nullptr ? 0 : rank_on_host(*ranks.job());
+    return here % std::max(cuda_devices(), 1);
+  }
   if (name.starts_with("cuda:")) {
     int index = -1;
     const char* end = name.data() + name.size();
@@ -22,15 +26,13 @@ int device_from(std::string_view name) {
 
 }  // namespace
 
-Place::Place(std::string_view name) : device_(device_from(name)) {
+Place::Place(std::string_view name, const Ranks& ranks)
+    : ranks_(ranks), device_(device_from(name, ranks)) {
   if (!is_cpu()) cuda_device(device_);
 }
 
-Model Place::open(const Path& path, const Ranks& ranks) const {
-  if (is_cpu()) return Model::open_to_run(path, ranks);
-  if (ranks.job() != nullptr)
-    bad_input(
-        "--device: ranks of a job run on the CPU; without mpirun a device runs the whole model");
+Model Place::open(const Path& path) const {
+  if (is_cpu()) return Model::open_to_run(path, ranks_);
   return Model::open(path);
 }
 
@@ -38,9 +40,10 @@ void Place::arrange(Model& model) const {
   if (is_cpu()) model.arrange();
 }
 
-std::unique_ptr<Backend> Place::backend(const Weights& weights, const CpuBackendOptions& options) {
+std::unique_ptr<Backend> Place::backend(const Weights& weights, CpuBackendOptions options) {
+  if (ranks_.job() != nullptr) options.ranks = &ranks_;
   if (is_cpu()) return std::make_unique<CpuBackend>(weights, options);
-  if (weights_ == nullptr) weights_ = cuda_weights(weights, device_);
+  if (weights_ == nullptr) weights_ = cuda_weights(part_of(weights, ranks_), device_, ranks_);
   return cuda_backend(
       weights_,
       {.kv_type = options.kv_type, .positions = options.positions, .max_rows = options.max_rows});

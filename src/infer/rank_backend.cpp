@@ -10,13 +10,14 @@
 namespace trit {
 namespace {
 
-enum class Call : int64_t { kRun, kLogits, kCopyPage, kEnd };
+enum class Call : int64_t { kRun, kLogits, kTop, kCopyPage, kEnd };
 
 // What rank 0 announces before each call: which, and how much is coming.
 struct Header {
   Call call = Call::kEnd;
   int64_t rows = 0, tables = 0,
-          pages = 0;  // of kRun; of kLogits the rows; of kCopyPage from and to
+          pages =
+              0;  // of kRun; of kLogits the rows; of kTop the rows and k; of kCopyPage from and to
 };
 
 template <class T>
@@ -76,7 +77,6 @@ void run_together(const Ranks& ranks, Backend& own, const FlatBatch& batch) {
     batch.run(own);
   } catch (const Error& error) {
     std::snprintf(mine.data(), mine.size(), "%s", error.what());
-    if (!ranks.last_stage()) ranks.send_failure();
   }
   Collectives& job = *ranks.job();
   std::vector<Outcome> all(static_cast<size_t>(job.size()));
@@ -85,15 +85,24 @@ void run_together(const Ranks& ranks, Backend& own, const FlatBatch& batch) {
     if (outcome[0] != '\0') throw Error(outcome.data());
 }
 
-// The logits of rows, on the ranks of the last stage; from one of them to rank 0.
-void logits_together(const Ranks& ranks, Backend& own, std::span<const int64_t> rows, Matrix out) {
-  Collectives& job = *ranks.job();
-  const auto bytes = std::as_writable_bytes(std::span(out.data, static_cast<size_t>(out.size())));
-  if (ranks.last_stage()) own.logits(rows, out);
+// What the ranks of the last stage have; from one of them to rank 0.
+void to_rank_0(const Ranks& ranks, std::span<std::byte> bytes) {
   if (ranks.stages() == 1) return;
+  Collectives& job = *ranks.job();
   const int from = job.size() - ranks.tensor_size();
   if (job.rank() == from) job.send(bytes, 0);
   if (job.rank() == 0) job.receive(bytes, from);
+}
+
+void logits_together(const Ranks& ranks, Backend& own, std::span<const int64_t> rows, Matrix out) {
+  if (ranks.last_stage()) own.logits(rows, out);
+  to_rank_0(ranks, std::as_writable_bytes(std::span(out.data, static_cast<size_t>(out.size()))));
+}
+
+void top_together(const Ranks& ranks, Backend& own, std::span<const int64_t> rows, int64_t k,
+                  std::span<TokenLogit> out) {
+  if (ranks.last_stage()) own.top(rows, k, out);
+  to_rank_0(ranks, std::as_writable_bytes(out));
 }
 
 int64_t fewest_pages(Collectives& job, int64_t mine) {
@@ -132,6 +141,14 @@ void RankBackend::logits(std::span<const int64_t> rows, Matrix out) {
   logits_together(ranks_, own_, rows, out);
 }
 
+void RankBackend::top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) {
+  Header header{.call = Call::kTop, .rows = std::ssize(rows), .tables = k};
+  announce(*ranks_.job(), header);
+  std::vector<int64_t> sent(rows.begin(), rows.end());
+  ranks_.job()->broadcast(bytes_of(sent), 0);
+  top_together(ranks_, own_, rows, k, out);
+}
+
 void RankBackend::copy_page(PageId from, PageId to) {
   Header header{.call = Call::kCopyPage, .rows = from, .tables = to};
   announce(*ranks_.job(), header);
@@ -144,6 +161,7 @@ void follow(const Ranks& ranks, Backend& own) {
   FlatBatch batch;
   std::vector<int64_t> rows;
   std::vector<float> logits;
+  std::vector<TokenLogit> top;
   for (;;) {
     Header header;
     announce(job, header);
@@ -162,6 +180,12 @@ void follow(const Ranks& ranks, Backend& own) {
         job.broadcast(bytes_of(rows), 0);
         logits.resize(static_cast<size_t>(header.rows * own.config().vocabulary));
         logits_together(ranks, own, rows, {logits.data(), header.rows, own.config().vocabulary});
+        break;
+      case Call::kTop:
+        rows.resize(static_cast<size_t>(header.rows));
+        job.broadcast(bytes_of(rows), 0);
+        top.resize(static_cast<size_t>(header.rows * header.tables));
+        top_together(ranks, own, rows, header.tables, top);
         break;
       case Call::kCopyPage:
         own.copy_page(static_cast<PageId>(header.rows), static_cast<PageId>(header.tables));

@@ -26,7 +26,9 @@ class RankBackend : public Backend {
   // Throws the Error of the lowest rank that failed; all ranks can go on.
   void run(const Batch& batch) override;
   void logits(std::span<const int64_t> rows, Matrix out) override;
+  void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) override;
   void copy_page(PageId from, PageId to) override;
+  BackendMemory memory() const override { return own_.memory(); }  // of this rank
 
  private:
   const Ranks& ranks_;

@@ -215,13 +215,6 @@ WholeKvCache::WholeKvCache(const Config& config, KvType type, int64_t sequences,
   }
 }
 
-namespace {
-const Ranks& alone() {
-  static const Ranks one;
-  return one;
-}
-}  // namespace
-
 State::State(const Config& config, Pass pass, int64_t sequences, int64_t positions,
              int64_t max_rows)
     : rotary(config.head_dim, config.rope_theta, positions),

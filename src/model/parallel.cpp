@@ -96,6 +96,15 @@ void Ranks::receive_rows(Matrix rows) const {
   job_->receive(bytes_of(rows), from);
 }
 
+const Ranks& alone() {
+  static const Ranks one;
+  return one;
+}
+
+Ranks ranks_of_job(int stages) {
+  return world().size() == 1 && stages == 1 ? Ranks() : Ranks(world(), stages);
+}
+
 Config part_of(const Config& config, const Ranks& ranks) {
   Config part = config;
   const int size = ranks.tensor_size();

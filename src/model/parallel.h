@@ -61,6 +61,12 @@ class Ranks {
   int stage_ = 0, stages_ = 1;
 };
 
+const Ranks& alone();
+// This process's place in the job that mpirun started; alone without it.
+Ranks ranks_of_job(int stages);
+// Rank 0 has the engine, reads the prompt and prints; the others follow.
+inline bool leads(const Ranks& ranks) { return ranks.job() == nullptr || ranks.job()->rank() == 0; }
+
 // Sizes of what a rank computes: heads, kv_heads and ffn of its part. Throws Error that names the field which
 // does not divide.
 Config part_of(const Config& config, const Ranks& ranks);

@@ -23,11 +23,16 @@ using cuda::RowSlots;
 constexpr int64_t kGraphRows = 64;
 constexpr int64_t kTopMost = 64;  // of cuda::top_logits
 
-cuda::DeviceKvCache cache_view(const Config& c, KvType type, std::byte* memory) {
-  const int64_t head = cuda::kv_head_bytes(type, c.head_dim), layer = c.kv_heads * head;
+// Of the layers and heads that this rank has.
+int64_t bytes_of_page(const cuda::DeviceWeights& w, KvType type) {
+  return std::ssize(w.layers) * w.part.kv_heads * cuda::kv_head_bytes(type, w.part.head_dim);
+}
+
+cuda::DeviceKvCache cache_view(const cuda::DeviceWeights& w, KvType type, std::byte* memory) {
+  const int64_t head = cuda::kv_head_bytes(type, w.part.head_dim), layer = w.part.kv_heads * head;
   cuda::DeviceKvCache cache;
-  for (int64_t l = 0; l < c.layers; ++l)
-    cache.layers.push_back({type, memory + l * layer, c.layers * layer, head});
+  for (int64_t l = 0; l < std::ssize(w.layers); ++l)
+    cache.layers.push_back({type, memory + l * layer, std::ssize(w.layers) * layer, head});
   return cache;
 }
 
@@ -35,11 +40,10 @@ class CudaBackend : public Backend {
  public:
   CudaBackend(CudaWeights weights, const CudaBackendOptions& options)
       : weights_here_(std::move(weights)),
-        page_bytes_(config().layers * config().kv_heads *
-                    cuda::kv_head_bytes(options.kv_type, config().head_dim)),
+        page_bytes_(bytes_of_page(weights_, options.kv_type)),
         pages_(kernels::pages_of(options.positions > 0 ? options.positions : config().context)),
         cache_(pages_ * page_bytes_),
-        state_(weights_, cache_view(config(), options.kv_type, cache_.data()), options.max_rows,
+        state_(weights_, cache_view(weights_, options.kv_type, cache_.data()), options.max_rows,
                config().context),
         logits_(head_rows() * config().vocabulary * static_cast<int64_t>(sizeof(float))),
         gathered_(head_rows() * weights_.hidden_width * static_cast<int64_t>(sizeof(float))),
@@ -62,42 +66,19 @@ class CudaBackend : public Backend {
   }
 
   void run(const Batch& batch) override {
-    const auto rows = std::ssize(batch.tokens);
-    const Control control = send(batch);
-    have_logits_ = rows <= kGraphRows;
-    step_rows_ = rows;
-    top_rows_ = 0;
-    if (have_logits_) {
-      graph_for(rows, control).launch(stream_.handle());
-    } else {
-      queue_pass(rows, control);
-    }
-    stream_.wait();
+    require_tokens(batch);
+    together([&] { pass(batch); });
     if (std::exchange(*failed(), 0) == 0) return;
     failure("activations are not finite");
   }
 
   void logits(std::span<const int64_t> rows, Matrix out) override {
-    for (size_t first = 0; first < rows.size(); first += static_cast<size_t>(head_rows())) {
-      const auto part =
-          rows.subspan(first, std::min(rows.size() - first, static_cast<size_t>(head_rows())));
-      const float* from = logits_of(part);
-      cuda::copy_to_host(
-          out.row(static_cast<int64_t>(first)), from,
-          std::ssize(part) * config().vocabulary * static_cast<int64_t>(sizeof(float)),
-          stream_.handle());
-      stream_.wait();
-    }
+    together([&] { copy_logits(rows, out); });
   }
 
   void top(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) override {
     if (k > kTopMost) return Backend::top(rows, k, out);
-    const auto most = static_cast<size_t>(head_rows());
-    for (size_t first = 0; first < rows.size(); first += most) {
-      const auto part = rows.subspan(first, std::min(rows.size() - first, most));
-      find_top(part, k,
-               out.subspan(first * static_cast<size_t>(k), part.size() * static_cast<size_t>(k)));
-    }
+    together([&] { find_top_in_parts(rows, k, out); });
   }
 
   void copy_page(PageId from, PageId to) override {
@@ -125,6 +106,54 @@ class CudaBackend : public Backend {
   }
 
  private:
+  // Does what other ranks wait for: when it fails they would wait for ever, so all end.
+  template <class Work>
+  void together(const Work& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      if (!weights_.ranks.alone()) fail_job(weights_.ranks.ranks().job()->rank(), error);
+      throw;
+    }
+  }
+
+  void pass(const Batch& batch) {
+    const auto rows = std::ssize(batch.tokens);
+    const Control control = send(batch);
+    have_logits_ = rows <= kGraphRows && weights_.ranks.ranks().last_stage();
+    step_rows_ = rows;
+    top_rows_ = 0;
+    if (rows > kGraphRows)
+      queue_pass(rows, control);
+    else if (weights_.ranks.only_queues())
+      graph_for(rows, control).launch(stream_.handle());
+    else
+      queue_step(rows, control);
+    stream_.wait();
+  }
+
+  void copy_logits(std::span<const int64_t> rows, Matrix out) {
+    for (size_t first = 0; first < rows.size(); first += static_cast<size_t>(head_rows())) {
+      const auto part =
+          rows.subspan(first, std::min(rows.size() - first, static_cast<size_t>(head_rows())));
+      const float* from = logits_of(part);
+      cuda::copy_to_host(
+          out.row(static_cast<int64_t>(first)), from,
+          std::ssize(part) * config().vocabulary * static_cast<int64_t>(sizeof(float)),
+          stream_.handle());
+      stream_.wait();
+    }
+  }
+
+  void find_top_in_parts(std::span<const int64_t> rows, int64_t k, std::span<TokenLogit> out) {
+    const auto most = static_cast<size_t>(head_rows());
+    for (size_t first = 0; first < rows.size(); first += most) {
+      const auto part = rows.subspan(first, std::min(rows.size() - first, most));
+      find_top(part, k,
+               out.subspan(first * static_cast<size_t>(k), part.size() * static_cast<size_t>(k)));
+    }
+  }
+
   // What changes from step to step, in the order in which it lies in one piece of memory.
   struct Control {
     int64_t longest = 0, stride = 0;  // a bound on positions, and pages of a table
@@ -134,7 +163,14 @@ class CudaBackend : public Backend {
   };
 
   int32_t* failed() const { return failed_host_.as<int32_t>(); }
-  int64_t head_rows() const { return std::min(kGraphRows, state_.max_rows()); }
+  int64_t head_rows() const { return state_.head_rows(); }
+
+  void require_tokens(const Batch& batch) const {
+    for (const int32_t token : batch.tokens) {
+      if (token < 0 || token >= config().vocabulary)
+        bad_input("token {} is outside the vocabulary of {}", token, config().vocabulary);
+    }
+  }
 
   Control send(const Batch& batch) {
     const auto rows = std::ssize(batch.tokens);
@@ -142,10 +178,6 @@ class CudaBackend : public Backend {
     int64_t longest = 0;
     for (const TokenSlot& slot : batch.slots)
       longest = std::max<int64_t>(longest, slot.position + 1);
-    for (const int32_t token : batch.tokens) {
-      if (token < 0 || token >= config().vocabulary)
-        bad_input("token {} is outside the vocabulary of {}", token, config().vocabulary);
-    }
     Control control;
     control.longest =
         static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(longest, 256))));
@@ -230,14 +262,17 @@ class CudaBackend : public Backend {
   }
 
   // A pass over all that send() laid out, its logits and the largest of each row.
+  void queue_step(int64_t rows, const Control& control) {
+    queue_pass(rows, control);
+    if (!weights_.ranks.ranks().last_stage()) return;
+    cuda::logits(stream_.handle(), weights_, state_.a, rows, logits_.as<float>(), state_);
+    queue_top(logits_.as<float>(), rows, 1, top_host_.as<int32_t>());
+  }
+
   const Graph& graph_for(int64_t rows, const Control& control) {
     Graph& graph = graphs_[{rows, control.longest, control.apart}];
     if (!graph) {
-      graph = Graph(stream_.handle(), [&](cuda::StreamHandle stream) {
-        queue_pass(rows, control);
-        cuda::logits(stream, weights_, state_.a, rows, logits_.as<float>(), state_.scratch);
-        queue_top(logits_.as<float>(), rows, 1, top_host_.as<int32_t>());
-      });
+      graph = Graph(stream_.handle(), [&](cuda::StreamHandle) { queue_step(rows, control); });
     }
     return graph;
   }
@@ -265,7 +300,7 @@ class CudaBackend : public Backend {
                            stream_.handle());
     }
     cuda::logits(stream_.handle(), weights_, gathered_.as<float>(), count, logits_.as<float>(),
-                 state_.scratch);
+                 state_);
     return logits_.as<float>();
   }
 
@@ -308,10 +343,10 @@ class CudaBackend : public Backend {
 
 }  // namespace
 
-CudaWeights cuda_weights(const Weights& weights, int device) {
+CudaWeights cuda_weights(const Weights& weights, int device, const Ranks& ranks) {
   cuda::use_device(device);
   const cuda::Stream stream;
-  return std::make_shared<const cuda::DeviceWeights>(weights, stream.handle());
+  return std::make_shared<const cuda::DeviceWeights>(weights, stream.handle(), ranks);
 }
 
 CudaWeights cuda_random_weights(const Config& shape, int device) {
@@ -320,6 +355,8 @@ CudaWeights cuda_random_weights(const Config& shape, int device) {
   const cuda::Stream stream;
   return std::make_shared<const cuda::DeviceWeights>(shape, kSeed, stream.handle());
 }
+
+int cuda_devices() { return static_cast<int>(cuda::devices().size()); }
 
 std::unique_ptr<Backend> cuda_backend(CudaWeights weights, const CudaBackendOptions& options) {
   return std::make_unique<CudaBackend>(std::move(weights), options);

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "infer/backend.h"
+#include "model/parallel.h"
 
 namespace trit {
 
@@ -30,7 +31,9 @@ using CudaWeights = std::shared_ptr<const cuda::DeviceWeights>;
 // Copies the weights (levels in the canonical packing, as Model::open leaves them) to device number `device`, which
 // becomes the calling thread's; they may be let go afterwards. Throws Error when the build has no CUDA, the machine no
 // such device, the device too little memory, or its kernels do not run the model's form.
-CudaWeights cuda_weights(const Weights& weights, int device);
+// Of a job's ranks each calls it with its part (model/parallel.h), together; `ranks` must outlive the weights. Their
+// backends then make the same calls (infer/rank_backend.h), and one that fails in the middle of them ends the job.
+CudaWeights cuda_weights(const Weights& weights, int device, const Ranks& ranks = {});
 // Random weights of a shape, made on the device: for measuring, since neither speed nor memory depends on them.
 CudaWeights cuda_random_weights(const Config& shape, int device);
 // On the calling thread's device. Throws Error saying what is needed when its memory has no room for the cache.
@@ -43,6 +46,7 @@ struct CudaDevice {
   int64_t memory = 0, free = 0;  // bytes
   std::string bus;               // its place on the PCI bus, "00000000:5D:00.0"
 };
+int cuda_devices();  // how many there are
 // Makes it the calling thread's. Throws Error when there is none.
 CudaDevice cuda_device(int device);
 // Bytes per second that a kernel reads of a device's memory at most, measured now, in part of a second.

@@ -11,10 +11,11 @@ namespace {
 }
 }  // namespace
 
-CudaWeights cuda_weights(const Weights&, int) { refuse(); }
+CudaWeights cuda_weights(const Weights&, int, const Ranks&) { refuse(); }
 CudaWeights cuda_random_weights(const Config&, int) { refuse(); }
 std::unique_ptr<Backend> cuda_backend(CudaWeights, const CudaBackendOptions&) { refuse(); }
 std::unique_ptr<Backend> cuda_backend(const Weights&, const CudaBackendOptions&) { refuse(); }
+int cuda_devices() { return 0; }
 CudaDevice cuda_device(int) { refuse(); }
 double cuda_read_rate(int) { refuse(); }
 

@@ -80,14 +80,16 @@ bool dense_single_rows(StreamHandle stream, DenseArguments a) {
 }
 
 template <class Step, int kGroups, int kStages>
-void launch_blocks(StreamHandle stream, const DenseArguments& a, int64_t row_bytes) {
+void launch_blocks(StreamHandle stream, const DenseArguments& a, int64_t row_bytes,
+                   int64_t whole_rows) {
   TRIT_CUDA(cudaFuncSetAttribute(dense_blocks<Step, kGroups, kStages>,
                                  cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  device_limits().shared_bytes));
   // Enough warps to keep the memory busy; by the shape alone, since the order of summation follows.
   const int64_t tiles = (a.rows + 15) / 16, steps = (a.K + kBlockStep - 1) / kBlockStep;
   int splits = 1;
-  while (splits < kBlockWarps && splits < steps && tiles * splits < 1024) splits *= 2;
+  while (splits < kBlockWarps && splits < steps && (whole_rows + 15) / 16 * splits < 1024)
+    splits *= 2;
   const int64_t blocks = (tiles * splits + kBlockWarps - 1) / kBlockWarps;
   const int64_t most = device_limits().multiprocessors;
   launch_chained(stream, dim3(static_cast<unsigned>(blocks < most ? blocks : most)),
@@ -98,7 +100,7 @@ void launch_blocks(StreamHandle stream, const DenseArguments& a, int64_t row_byt
 
 // One or two tokens are one group of eight columns. Otherwise as many tokens at a time as there is room for their x.
 template <class Step>
-bool dense_block_rows(StreamHandle stream, DenseForm form, DenseArguments a) {
+bool dense_block_rows(StreamHandle stream, DenseForm form, DenseArguments a, int64_t whole_rows) {
   const int64_t row_bytes = dense_row_bytes(form, a.K), shared = device_limits().shared_bytes;
   const auto fits = [&](int groups, int stages, int64_t T) {
     return block_shared_bytes<Step>(groups, stages, T, a.K) <= shared;
@@ -110,11 +112,11 @@ bool dense_block_rows(StreamHandle stream, DenseForm form, DenseArguments a) {
     while (a.T > 2 && !fits(3, 2, a.T)) --a.T;
     if (a.T == 2 && !fits(1, 2, 2)) a.T = 1;
     if (a.T > 2)
-      launch_blocks<Step, 3, 2>(stream, a, row_bytes);
+      launch_blocks<Step, 3, 2>(stream, a, row_bytes, whole_rows);
     else if (fits(1, Step::kStages, a.T))
-      launch_blocks<Step, 1, Step::kStages>(stream, a, row_bytes);
+      launch_blocks<Step, 1, Step::kStages>(stream, a, row_bytes, whole_rows);
     else
-      launch_blocks<Step, 1, 2>(stream, a, row_bytes);
+      launch_blocks<Step, 1, 2>(stream, a, row_bytes, whole_rows);
     a.x += a.T * a.x_stride;
     a.y += a.T * a.y_stride;
   }
@@ -122,7 +124,8 @@ bool dense_block_rows(StreamHandle stream, DenseForm form, DenseArguments a) {
 }
 
 // With the kernels that read at the speed of memory. False when the shape does not suit them.
-bool dense_queued_rows(StreamHandle stream, DenseForm form, const DenseArguments& a) {
+bool dense_queued_rows(StreamHandle stream, DenseForm form, const DenseArguments& a,
+                       int64_t whole_rows) {
   switch (form) {
     case DenseForm::kF32:
       return dense_single_rows(stream, a);
@@ -131,13 +134,13 @@ bool dense_queued_rows(StreamHandle stream, DenseForm form, const DenseArguments
     case DenseForm::kBF16:
       return dense_half_rows<__nv_bfloat16>(stream, a);
     case DenseForm::kQ8_0:
-      return dense_block_rows<StepQ8_0>(stream, form, a);
+      return dense_block_rows<StepQ8_0>(stream, form, a, whole_rows);
     case DenseForm::kQ6_K:
-      return dense_block_rows<StepQ6_K>(stream, form, a);
+      return dense_block_rows<StepQ6_K>(stream, form, a, whole_rows);
     case DenseForm::kQ4_0:
-      return dense_block_rows<StepQ4_0>(stream, form, a);
+      return dense_block_rows<StepQ4_0>(stream, form, a, whole_rows);
     case DenseForm::kQ4_K:
-      return dense_block_rows<StepQ4_K>(stream, form, a);
+      return dense_block_rows<StepQ4_K>(stream, form, a, whole_rows);
   }
   return false;
 }
@@ -165,7 +168,8 @@ void dense_linear_small(StreamHandle stream, const Norm& norm, const DenseLayer&
                          .epilogue = epilogue,
                          .y = y,
                          .y_stride = y_stride};
-  if (!dense_queued_rows(stream, layer.form, a)) dense_any_rows(stream, layer.form, a);
+  const int64_t whole_rows = layer.whole_rows > 0 ? layer.whole_rows : layer.rows;
+  if (!dense_queued_rows(stream, layer.form, a, whole_rows)) dense_any_rows(stream, layer.form, a);
 }
 
 }  // namespace trit::cuda

@@ -67,6 +67,14 @@ int64_t free_memory() {
   return static_cast<int64_t>(left);
 }
 
+std::string device_address() {
+  int device = 0;
+  char address[32] = "";
+  TRIT_CUDA(cudaGetDevice(&device));
+  TRIT_CUDA(cudaDeviceGetPCIBusId(address, sizeof address, device));
+  return address;
+}
+
 DeviceMemory::DeviceMemory(int64_t bytes) : bytes_(bytes) {
   void* p = nullptr;
   const cudaError_t error = cudaMalloc(&p, static_cast<size_t>(bytes > 0 ? bytes : 1));

@@ -32,7 +32,8 @@ bool built();                       // with CUDA
 std::vector<DeviceInfo> devices();  // that this build has code for
 // Makes it the calling thread's device. Throws Error naming what there is when there is no such device.
 void use_device(int index);
-int64_t free_memory();  // of it, in bytes
+int64_t free_memory();         // of it, in bytes
+std::string device_address();  // on the host's bus, the same in every process
 
 // Memory of the current device; freed at the end.
 class DeviceMemory {

@@ -113,6 +113,11 @@ void gate_rows(StreamHandle stream, const float* gate, const float* up, int64_t 
 void gather_rows(StreamHandle stream, const float* x, const int32_t* rows, int64_t T, int64_t n,
                  int64_t stride, float* y);
 
+// full [T, columns], rows full_stride apart, = (kStore) or += (kAdd) what `ranks` ranks have gathered: `all` [ranks, T,
+// all_stride], where rank r's first columns are columns * r / ranks to columns * (r + 1) / ranks - 1 of full. (columns.cu)
+void place_columns(StreamHandle stream, const float* all, int64_t all_stride, int64_t ranks,
+                   int64_t T, int64_t columns, Epilogue epilogue, float* full, int64_t full_stride);
+
 // ---- Float layers: the baseline's and the head (dense_small.cu up to 8 rows, dense_large.cu) ----
 
 // How weights are stored: floats, or ggml's blocks as their files have them (quant/layouts.h).
@@ -122,6 +127,8 @@ struct DenseLayer {
   const void* weights = nullptr;  // [N, K], row after row without gaps, 16-byte aligned
   DenseForm form = DenseForm::kF16;
   int64_t rows = 0, columns = 0;  // blocks: K is a multiple of the block
+  int64_t whole_rows =
+      0;  // of the layer that these rows are a part of, which sums in the same order; 0: all of it
 };
 int64_t dense_row_bytes(DenseForm form, int64_t K);
 

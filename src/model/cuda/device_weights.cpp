@@ -228,14 +228,41 @@ DeviceLayer upload(const LayerWeights& w, const Config& c, Uploader& to) {
   return layer;
 }
 
+// Some rows of a table that is on the device already; nothing when no kernel could read them there.
+DenseLayer rows_of(const DenseLayer& table, const Share& rows) {
+  constexpr int64_t kAligned = 16;
+  const int64_t offset = rows.begin * dense_row_bytes(table.form, table.columns);
+  if (table.rows == 0 || offset % kAligned != 0) return {};
+  DenseLayer some = table;
+  some.weights = static_cast<const std::byte*>(table.weights) + offset;
+  some.rows = rows.size();
+  return some;
+}
+
 void upload(const Weights& weights, Uploader& to, DeviceWeights& out) {
   const Config& c = weights.config;
+  const Ranks& ranks = out.ranks.ranks();
+  out.embedding = out.head = {};
   out.layers.clear();
-  out.embedding = to.matrix(weights.embedding, c.vocabulary, c.hidden, "the embedding table");
-  out.head =
-      c.tied ? out.embedding : to.matrix(weights.head.dense, c.vocabulary, c.hidden, "the head");
-  for (const LayerWeights& layer : weights.layers) out.layers.push_back(upload(layer, c, to));
-  out.final_norm = to.norm(weights.final_norm, c.hidden, c.norm_epsilon);
+  if (ranks.first_stage())
+    out.embedding = to.matrix(weights.embedding, c.vocabulary, c.hidden, "the embedding table");
+  if (ranks.last_stage()) {
+    const Share rows = share_of(c.vocabulary, ranks.tensor_rank(), ranks.tensor_size());
+    if (c.tied) out.head = rows_of(out.embedding, rows);
+    if (out.head.rows == 0)
+      out.head = to.matrix(weights.head.dense, rows.size(), c.hidden, "the head");
+    out.head.whole_rows = c.vocabulary;
+    out.final_norm = to.norm(weights.final_norm, c.hidden, c.norm_epsilon);
+  }
+  const Share stage = ranks.layers(c.layers);
+  for (int64_t l = stage.begin; l < stage.end; ++l)
+    out.layers.push_back(upload(weights.layers[static_cast<size_t>(l)], c, to));
+}
+
+Config checked_part(const Config& config, const Ranks& ranks) {
+  if (ranks.stages() > config.layers)
+    bad_input("{} pipeline stages: the model has {} layers", ranks.stages(), config.layers);
+  return part_of(config, ranks);
 }
 
 // Weights of a shape whose matrices are nowhere, and whose gains are all `ones`.
@@ -256,12 +283,13 @@ Weights blank_weights(const Config& config, const std::vector<float>& ones) {
 
 }  // namespace
 
-DeviceWeights::DeviceWeights(const Weights& weights, StreamHandle stream) : config(weights.config) {
+DeviceWeights::DeviceWeights(const Weights& weights, StreamHandle stream, const Ranks& of)
+    : config(weights.config), part(checked_part(config, of)), ranks(of) {
   make(weights, std::nullopt, stream);
 }
 
 DeviceWeights::DeviceWeights(const Config& shape, uint64_t seed, StreamHandle stream)
-    : config(shape) {
+    : config(shape), part(shape), ranks(trit::alone()) {
   const std::vector<float> ones(
       static_cast<size_t>(std::max({shape.hidden, shape.ffn, shape.heads * shape.head_dim})), 1.0f);
   make(blank_weights(shape, ones), seed, stream);
@@ -280,7 +308,7 @@ void DeviceWeights::make(const Weights& weights, std::optional<uint64_t> seed,
   // Ternary products are filled up to 16 rows each.
   const bool ternary = config.weights != WeightKind::kFloat;
   const auto width = [&](int64_t rows) { return ternary ? padded_rows(rows) : rows; };
-  const int64_t query = config.heads * config.head_dim, kv = config.kv_heads * config.head_dim;
+  const int64_t query = part.heads * part.head_dim, kv = part.kv_heads * part.head_dim;
   qkv_columns = {0, width(query), width(query) + width(kv)};
   qkv_width = width(query) + 2 * width(kv);
   hidden_width = padded_rows(config.hidden);

@@ -67,9 +67,10 @@ class Pass {
   // next: the layer behind it, or null.
   void layer(const DeviceLayer& w, const DeviceLayer* next, const KvLayer& cache,
              const RowSlots& slots) {
-    const Config& c = weights_.config;
-    const HeadShape shape{c.heads, c.kv_heads, c.head_dim};
+    const Config &c = weights_.config, &part = weights_.part;
+    const HeadShape shape{part.heads, part.kv_heads, part.head_dim};
     const int64_t query = c.heads * c.head_dim, C = weights_.hidden_width, F = weights_.ffn_width;
+    const Columns o_part = columns(state_.o, query, query), m_part = columns(state_.m, c.ffn, F);
     const Input x{state_.x, C, c.hidden, handed_x_}, o{state_.o, query, query};
 
     // h = x + Wo s(attend(rope(Wq a), rope(Wk a), Wv a)),  a = norm(x)
@@ -78,32 +79,59 @@ class Pass {
                {state_.qkv + product.first, weights_.qkv_width});
     const Rotation rotation{weights_.qkv_columns, w.q_norm, w.k_norm, state_.cosine, state_.sine};
     rotate_and_attend(stream_, shape, state_.qkv, weights_.qkv_width, rows_, rotation, slots, cache,
-                      state_.o, query, state_.scratch);
+                      o_part.y, o_part.stride, state_.scratch);
+    gather(o_part, Epilogue::kStore, state_.o, query);
     const Output to_h =
         to({state_.x, C}, w.o, w.attn_sub_norm, w.gate_up, w.ffn_norm, state_.x_handed);
-    multiply(w.o, w.attn_sub_norm, o, state_.o, Epilogue::kAdd, to_h);
+    multiply_and_add(w.o, w.attn_sub_norm, o, state_.o, to_h);
 
     // x' = h + Wdown n(act(Wgate f) * (Wup f)),  f = norm(h)
     const Input h{state_.x, C, c.hidden, to_h.handed};
     const Epilogue glu = glu_of(c.activation);
-    Output to_m{state_.m, F};
+    Output to_m{m_part.y, m_part.stride};
     if (w.gate_up.size() == 1) {
       to_m = to(to_m, w.gate_up[0], w.ffn_norm, {&w.down, 1}, w.ffn_sub_norm, state_.m_handed);
       multiply(w.gate_up[0], w.ffn_norm, h, state_.a, glu, to_m);
     } else {
-      multiply(w.gate_up[0], w.ffn_norm, h, state_.a, Epilogue::kStore, {state_.gate, F});
-      multiply(w.gate_up[1], w.ffn_norm, h, state_.a, Epilogue::kStore, {state_.up, F});
-      gate_rows(stream_, state_.gate, state_.up, rows_, F, F, glu, state_.m);
+      const int64_t P = m_part.stride;
+      multiply(w.gate_up[0], w.ffn_norm, h, state_.a, Epilogue::kStore, {state_.gate, P});
+      multiply(w.gate_up[1], w.ffn_norm, h, state_.a, Epilogue::kStore, {state_.up, P});
+      gate_rows(stream_, state_.gate, state_.up, rows_, P, P, glu, m_part.y);
     }
+    gather(m_part, Epilogue::kStore, state_.m, F);
     Output to_x{state_.x, C};
     if (next != nullptr)
       to_x = to(to_x, w.down, w.ffn_sub_norm, next->qkv, next->attn_norm, state_.x_handed);
-    multiply(w.down, w.ffn_sub_norm, {state_.m, F, c.ffn, to_m.handed}, state_.m, Epilogue::kAdd,
-             to_x);
+    multiply_and_add(w.down, w.ffn_sub_norm, {state_.m, F, c.ffn, to_m.handed}, state_.m, to_x);
     handed_x_ = to_x.handed;
   }
 
  private:
+  // Where this rank writes its columns of [N, columns]: in their place when it has all of them.
+  struct Columns {
+    float* y;
+    int64_t stride, count;
+  };
+  Columns columns(float* whole, int64_t count, int64_t stride) const {
+    if (!weights_.ranks.divides_rows()) return {whole, stride, count};
+    return {state_.part, weights_.ranks.part_stride(count), count};
+  }
+  // whole = or += the columns of all ranks.
+  void gather(const Columns& mine, Epilogue epilogue, float* whole, int64_t stride) {
+    if (mine.y == whole) return;
+    weights_.ranks.gather_columns(stream_, mine.y, state_.all_parts, rows_, mine.count, epilogue,
+                                  whole, stride);
+  }
+  // x += product(norm(in)); whole: x, and what is left for the next product where this rank has all of it.
+  void multiply_and_add(const DeviceProduct& product, const Norm& norm, const Input& in,
+                        float* normed, const Output& whole) {
+    const Columns y = columns(state_.x, weights_.config.hidden, weights_.hidden_width);
+    if (y.y == state_.x)
+      return multiply(product, norm, in, normed, Epilogue::kAdd, whole);
+    multiply(product, norm, in, normed, Epilogue::kStore, {y.y, y.stride});
+    gather(y, Epilogue::kAdd, state_.x, weights_.hidden_width);
+  }
+
   static const Norm& norm_of(const DeviceProduct& product, const Norm& norm) {
     return norm.there ? norm : product.inner;
   }
@@ -116,7 +144,8 @@ class Pass {
   Output to(Output out, const DeviceProduct& product, const Norm& norm,
             std::span<const DeviceProduct> takers, const Norm& taker_norm,
             const Handed& room) const {
-    if (takers.size() == 1 && single(product, norm) && single(takers[0], taker_norm)) {
+    if (!weights_.ranks.divides_rows() && takers.size() == 1 && single(product, norm) &&
+        single(takers[0], taker_norm)) {
       out.gain = norm_of(takers[0], taker_norm).gain;
       out.handed = room;
     }
@@ -148,7 +177,7 @@ class Layout {
 };
 
 int64_t scratch_bytes(const DeviceWeights& w, int64_t rows, int64_t context) {
-  const Config& c = w.config;
+  const Config& c = w.part;
   const HeadShape shape{c.heads, c.kv_heads, c.head_dim};
   // Attention makes do with less, in more calls.
   const int64_t attention =
@@ -157,7 +186,7 @@ int64_t scratch_bytes(const DeviceWeights& w, int64_t rows, int64_t context) {
                                  int64_t{64} << 20));
   int64_t most = std::max(
       attention, top_logits_scratch_bytes(rows, c.vocabulary, std::min<int64_t>(64, c.vocabulary)));
-  most = std::max(most, dense_scratch_bytes(w.head, rows, Epilogue::kStore));
+  if (w.head.rows > 0) most = std::max(most, dense_scratch_bytes(w.head, rows, Epilogue::kStore));
   const auto dense = [&](const DeviceProduct& product, Epilogue epilogue) {
     if (!product.ternary())
       most = std::max(most, dense_scratch_bytes(product.dense, rows, epilogue));
@@ -182,6 +211,11 @@ DeviceState::DeviceState(const DeviceWeights& w, DeviceKvCache cache, int64_t ma
   const int64_t query = c.heads * c.head_dim, N = max_rows;
   const int64_t widest = std::max({c.hidden, query, c.ffn});
   const bool apart = w.layers[0].gate_up.size() > 1;
+  const bool divided = w.ranks.divides_rows();
+  const auto part_floats = [&](int64_t rows, int64_t columns) {
+    return divided ? rows * w.ranks.part_stride(columns) : 0;
+  };
+  const int64_t parts = std::max(part_floats(N, widest), part_floats(head_rows(), c.vocabulary));
   scratch.bytes = scratch_bytes(w, N, context);
   const auto lay_out = [&](std::byte* base) {
     Layout memory(base);
@@ -195,6 +229,8 @@ DeviceState::DeviceState(const DeviceWeights& w, DeviceKvCache cache, int64_t ma
     up = apart ? memory.take<float>(N * w.ffn_width) : nullptr;
     x_handed = {memory.take<float>(w.hidden_width), memory.take<double>(w.hidden_width / 8)};
     m_handed = {memory.take<float>(w.ffn_width), memory.take<double>(w.ffn_width / 8)};
+    part = memory.take<float>(parts);
+    all_parts = memory.take<float>(parts * w.ranks.ranks().tensor_size());
     q.q = memory.take<int8_t>(N * mma_blocks(widest) * kMmaInputs);
     q.step = memory.take<double>(N);
     q.sum = memory.take<int32_t>(N);
@@ -228,20 +264,32 @@ bool DeviceState::reach(int64_t positions, StreamHandle stream) {
 
 void forward(StreamHandle stream, const DeviceWeights& weights, int64_t rows, const RowSlots& slots,
              DeviceState& state) {
-  embed(stream, weights.embedding, state.tokens, rows, state.x, weights.hidden_width);
+  const Ranks& ranks = weights.ranks.ranks();
+  const int64_t C = weights.hidden_width;
+  if (ranks.first_stage())
+    embed(stream, weights.embedding, state.tokens, rows, state.x, C);
+  else
+    weights.ranks.receive_rows(stream, state.x, rows * C);
   Pass pass(stream, weights, rows, state);
   const size_t layers = weights.layers.size();
   for (size_t l = 0; l < layers; ++l)
     pass.layer(weights.layers[l], l + 1 < layers ? &weights.layers[l + 1] : nullptr,
                state.kv.layers[l], slots);
-  rmsnorm_rows(stream, state.x, weights.hidden_width, rows, weights.config.hidden,
-               weights.final_norm, state.a, weights.hidden_width);
+  if (ranks.last_stage())
+    rmsnorm_rows(stream, state.x, C, rows, weights.config.hidden, weights.final_norm, state.a, C);
+  else
+    weights.ranks.send_rows(stream, state.x, rows * C);
 }
 
 void logits(StreamHandle stream, const DeviceWeights& weights, const float* hidden, int64_t rows,
-            float* out, const Scratch& scratch) {
-  dense_linear(stream, weights.head, hidden, weights.hidden_width, rows, Epilogue::kStore, out,
-               weights.config.vocabulary, scratch);
+            float* out, const DeviceState& state) {
+  const int64_t V = weights.config.vocabulary;
+  const bool divided = weights.ranks.divides_rows();
+  float* y = divided ? state.part : out;
+  dense_linear(stream, weights.head, hidden, weights.hidden_width, rows, Epilogue::kStore, y,
+               divided ? weights.ranks.part_stride(V) : V, state.scratch);
+  if (divided)
+    weights.ranks.gather_columns(stream, y, state.all_parts, rows, V, Epilogue::kStore, out, V);
 }
 
 }  // namespace trit::cuda
