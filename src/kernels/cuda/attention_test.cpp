@@ -11,6 +11,7 @@
 
 #include "base/dtype.h"
 #include "kernels/cuda/kernels.h"
+#include "kernels/kernels.h"
 
 namespace trit::cuda {
 namespace {
@@ -37,7 +38,7 @@ struct Case {
   KvType type;
   HeadShape shape;
   std::vector<Piece> pieces;
-  bool norms = false;
+  bool norms = false, against_cpu = false;
 };
 
 // What the cache makes of a key or value (kernels/kv.h).
@@ -93,6 +94,7 @@ class Attention {
     sine_ = on_device(sine, stream_.handle());
     gain_ = on_device(gains, stream_.handle());
     keys_.resize(c.pieces.size()), values_.resize(c.pieces.size());
+    exact_keys_.resize(c.pieces.size()), exact_values_.resize(c.pieces.size());
     counters_ = DeviceMemory(kCounters * 4);
     fill(counters_.data(), 0, counters_.bytes(), stream_.handle());
     // What stands in the cache before.
@@ -182,9 +184,12 @@ class Attention {
           turn(row + columns().q + h * D(), rows.position_of.back(), rows.q);
         for (int64_t g = 0; g < G(); ++g) {
           turn(row + columns().k + g * D(), rows.position_of.back(), keys_[s]);
+          for (auto d = keys_[s].end() - D(); d != keys_[s].end(); ++d)
+            exact_keys_[s].push_back(static_cast<float>(*d));
           round_to_type(c_.type, D(), keys_[s].data() + std::ssize(keys_[s]) - D());
           const float* v = row + columns().v + g * D();
           values_[s].insert(values_[s].end(), v, v + D());
+          exact_values_[s].insert(exact_values_[s].end(), v, v + D());
           round_to_type(c_.type, D(), values_[s].data() + std::ssize(values_[s]) - D());
         }
       }
@@ -267,8 +272,10 @@ class Attention {
       const auto s = static_cast<size_t>(rows.sequence_of[static_cast<size_t>(t)]);
       const int64_t count = rows.position_of[static_cast<size_t>(t)] + 1;
       for (int64_t h = 0; h < H(); ++h) {
+        const double* q = rows.q.data() + (t * H() + h) * D();
+        const int64_t g = h / (H() / G());
         const Doubles expected =
-            reference(rows.q.data() + (t * H() + h) * D(), s, h / (H() / G()), count);
+            c_.against_cpu ? of_cpu(q, s, g, count) : reference(q, s, g, count);
         for (int64_t d = 0; d < D(); ++d) {
           const float v = got[static_cast<size_t>((t * H() + h) * D() + d)];
           ASSERT_TRUE(std::isfinite(v)) << "row " << t << " head " << h << " dim " << d;
@@ -299,6 +306,32 @@ class Attention {
     return out;
   }
 
+  // The CPU's scalar kernels over a cache of their own.
+  Doubles of_cpu(const double* query, size_t s, int64_t g, int64_t count) const {
+    const kernels::Table& cpu = kernels::table(kernels::Isa::kScalar);
+    const kernels::KvRows& kv = cpu.kv[static_cast<size_t>(c_.type)];
+    const int64_t page = kernels::kv_page_layout(c_.type, D()).bytes;
+    std::vector<std::byte> memory(static_cast<size_t>(kernels::pages_of(count) * page));
+    std::vector<const std::byte*> pages;
+    for (int64_t i = 0; i < kernels::pages_of(count); ++i)
+      pages.push_back(memory.data() + i * page);
+    for (int64_t j = 0; j < count; ++j)
+      kv.store(exact_keys_[s].data() + (j * G() + g) * D(),
+               exact_values_[s].data() + (j * G() + g) * D(), D(), j % kPagePositions,
+               memory.data() + j / kPagePositions * page);
+    const Floats q(query, query + D());
+    Floats scratch(static_cast<size_t>(kernels::attention_scratch_size(D()))), out(q.size());
+    const int64_t chunks = kernels::chunks_of(count), size = kernels::partial_size(D());
+    Doubles partials(static_cast<size_t>(chunks * size));
+    for (int64_t c = 0; c < chunks; ++c)
+      kv.attention_chunk(q.data(), 1, pages.data() + c * kernels::kChunkPages,
+                         std::min(kernels::kChunkPositions, count - c * kernels::kChunkPositions),
+                         D(), 1.0f / std::sqrt(static_cast<float>(D())), scratch.data(),
+                         partials.data() + c * size);
+    cpu.attention_merge(partials.data(), chunks, size, D(), out.data());
+    return {out.begin(), out.end()};
+  }
+
   Case c_;
   int64_t width_, longest_ = 0, stride_ = 0;
   Stream stream_;
@@ -307,7 +340,8 @@ class Attention {
   DeviceMemory cache_, tables_, cosine_, sine_, gain_, counters_;
   KvLayer layer_;
   Floats cosine_host_, sine_host_, gain_host_;
-  std::vector<Doubles> keys_, values_;  // of a sequence [positions, G, D]
+  std::vector<Doubles> keys_, values_;             // of a sequence [positions, G, D]
+  std::vector<Floats> exact_keys_, exact_values_;  // before the cache's type
 };
 
 // float32 sums of up to 1,000 numbers near 1; or queries, weights and (of integers) products with a scale rounded to
@@ -340,6 +374,11 @@ TEST_F(CudaAttention, SingleRowsOfAnyLength) {
              {128, 1},
              {299, 1},
              {999, 1}}});
+}
+
+TEST_F(CudaAttention, IsTheCpus) {
+  for (const KvType type : kTypes)
+    expect({type, {4, 2, 128}, {{0, 1}, {70, 1}, {127, 1}, {300, 1}, {40, 20}}, false, true});
 }
 
 TEST_F(CudaAttention, LongRows) {
