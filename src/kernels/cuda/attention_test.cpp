@@ -324,7 +324,7 @@ class Attention {
     const int64_t chunks = kernels::chunks_of(count), size = kernels::partial_size(D());
     Doubles partials(static_cast<size_t>(chunks * size));
     for (int64_t c = 0; c < chunks; ++c)
-      kv.attention_chunk(q.data(), 1, pages.data() + c * kernels::kChunkPages,
+      kv.attention_chunk({.q = q.data()}, pages.data() + c * kernels::kChunkPages,
                          std::min(kernels::kChunkPositions, count - c * kernels::kChunkPositions),
                          D(), 1.0f / std::sqrt(static_cast<float>(D())), scratch.data(),
                          partials.data() + c * size);
