@@ -126,8 +126,7 @@ class Pass {
   void multiply_and_add(const DeviceProduct& product, const Norm& norm, const Input& in,
                         float* normed, const Output& whole) {
     const Columns y = columns(state_.x, weights_.config.hidden, weights_.hidden_width);
-    if (y.y == state_.x)
-      return multiply(product, norm, in, normed, Epilogue::kAdd, whole);
+    if (y.y == state_.x) return multiply(product, norm, in, normed, Epilogue::kAdd, whole);
     multiply(product, norm, in, normed, Epilogue::kStore, {y.y, y.stride});
     gather(y, Epilogue::kAdd, state_.x, weights_.hidden_width);
   }
