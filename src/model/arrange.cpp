@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <string_view>
 
 #include "base/error.h"
@@ -39,23 +40,34 @@ void tile_levels(const Linear& linear, std::string_view unchecked, uint8_t* tile
   });
 }
 
-// Piece by piece, so that what is copied can leave memory on the way: only pages of a file do.
-void copy_bytes(std::span<const uint8_t> from, bool of_file, uint8_t* to) {
-  constexpr int64_t kPiece = 1 << 20;
-  parallel_ranges(static_cast<int64_t>(from.size()), kPiece, [&](int64_t begin, int64_t end) {
-    const auto piece = from.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    std::memcpy(to + begin, piece.data(), piece.size());
-    if (of_file) release_pages(std::as_bytes(piece));
+// The huge pages that begin in [begin, end) of a HugeBuffer: each is cleared by one thread, while two that meet in a new
+// one would both clear it.
+void take_pages(uint8_t* begin, uint8_t* end) {
+  constexpr uintptr_t kHugePage = 2 << 20;
+  const auto page = [](uint8_t* at) {
+    return (reinterpret_cast<uintptr_t>(at) + kHugePage - 1) / kHugePage;
+  };
+  const uintptr_t first = page(begin);
+  parallel_for(static_cast<int64_t>(page(end) - first), [&](int64_t i) {
+    *reinterpret_cast<uint8_t*>((first + static_cast<uintptr_t>(i)) * kHugePage) = 0;
   });
 }
 
-// The pages that begin in [begin, end): each is cleared by one thread, while two that meet in a new one would both
-// clear it.
-void take_pages(const HugeBuffer& buffer, int64_t begin, int64_t end) {
-  constexpr int64_t kHugePage = 2 << 20;
-  const int64_t first = (begin + kHugePage - 1) / kHugePage;
-  const int64_t last = (end + kHugePage - 1) / kHugePage;
-  parallel_for(last - first, [&](int64_t i) { buffer.data()[(first + i) * kHugePage] = 0; });
+// Stretch by stretch, and leaving memory on the way (only pages of a file do), so that it is never there twice.
+void copy_bytes(std::span<const uint8_t> from, bool of_file, uint8_t* to) {
+  constexpr size_t kStretch = 32 << 20;
+  constexpr int64_t kPiece = 1 << 20;
+  for (size_t done = 0; done < from.size(); done += kStretch) {
+    const auto stretch = from.subspan(done, std::min(kStretch, from.size() - done));
+    uint8_t* const here = to + done;
+    take_pages(here, here + stretch.size());
+    parallel_ranges(std::ssize(stretch), kPiece, [&](int64_t begin, int64_t end) {
+      const auto piece =
+          stretch.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+      std::memcpy(here + begin, piece.data(), piece.size());
+      if (of_file) release_pages(std::as_bytes(piece));
+    });
+  }
 }
 
 }  // namespace
@@ -98,9 +110,13 @@ void Model::arrange() {
     size_t row;
     int64_t offset;
   };
+  // What is only copied goes first: opening has read it, so its pages of the file are in memory until then.
+  std::vector<size_t> order(table_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_partition(order, [&](size_t i) { return !is_tiled(i); });
   std::vector<Place> places;
   int64_t total = 0;
-  for (size_t i = 0; i < table_.size(); ++i) {
+  for (const size_t i : order) {
     const TensorRow& row = table_[i];
     const bool projection = row.role == TensorRole::kProjection;
     const bool head = row.role == (config().tied ? TensorRole::kEmbedding : TensorRole::kHead);
@@ -120,9 +136,10 @@ void Model::arrange() {
   arranged_ = HugeBuffer(static_cast<size_t>(total));
   const ParallelSection awake;
   for (size_t p = 0; p < places.size(); ++p) {
-    const int64_t begin = places[p].offset;
-    take_pages(arranged_, begin, p + 1 < places.size() ? places[p + 1].offset : total);
-    arrange(places[p].row, arranged_.data() + begin);
+    uint8_t* const to = arranged_.data() + places[p].offset;
+    if (is_tiled(places[p].row))
+      take_pages(to, arranged_.data() + (p + 1 < places.size() ? places[p + 1].offset : total));
+    arrange(places[p].row, to);
   }
 }
 
