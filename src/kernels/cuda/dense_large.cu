@@ -7,6 +7,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/dense_parts.h"
 
 namespace trit::cuda {
@@ -21,19 +22,20 @@ int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; 
 void check(cublasStatus_t status, const char* call, int line) {
   if (status != CUBLAS_STATUS_SUCCESS) call_failed(cudaErrorUnknown, call, __FILE__, line);
 }
-#define TRIT_CUBLAS(call) check((call), #call, __LINE__)
+#define TRIT_CUBLAS(function, ...) check(TRIT_CUBLAS_LT(function, __VA_ARGS__), #function, __LINE__)
 
-template <auto kDestroy>
 struct Destroy {
-  template <class T>
-  void operator()(T* p) const {
-    kDestroy(p);
+  void operator()(cublasLtMatmulDesc_t p) const { TRIT_CUBLAS_LT(cublasLtMatmulDescDestroy, p); }
+  void operator()(cublasLtMatrixLayout_t p) const {
+    TRIT_CUBLAS_LT(cublasLtMatrixLayoutDestroy, p);
+  }
+  void operator()(cublasLtMatmulPreference_t p) const {
+    TRIT_CUBLAS_LT(cublasLtMatmulPreferenceDestroy, p);
   }
 };
-using Operation = std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroy<cublasLtMatmulDescDestroy>>;
-using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy<cublasLtMatrixLayoutDestroy>>;
-using Preference =
-    std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroy<cublasLtMatmulPreferenceDestroy>>;
+using Operation = std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroy>;
+using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroy>;
+using Preference = std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroy>;
 
 struct Type {
   cudaDataType_t of_inputs;
@@ -57,8 +59,8 @@ using Key = std::tuple<int, DenseForm, int64_t, int64_t, int64_t, int64_t, int64
 
 Layout layout(cudaDataType_t type, int64_t rows, int64_t columns, int64_t stride) {
   cublasLtMatrixLayout_t made = nullptr;
-  TRIT_CUBLAS(cublasLtMatrixLayoutCreate(&made, type, static_cast<uint64_t>(rows),
-                                         static_cast<uint64_t>(columns), stride));
+  TRIT_CUBLAS(cublasLtMatrixLayoutCreate, &made, type, static_cast<uint64_t>(rows),
+              static_cast<uint64_t>(columns), stride);
   return Layout(made);
 }
 
@@ -67,20 +69,20 @@ Product make_product(cublasLtHandle_t handle, DenseForm form, int64_t N, int64_t
   const Type type = type_of(form);
   Product p;
   cublasLtMatmulDesc_t operation = nullptr;
-  TRIT_CUBLAS(cublasLtMatmulDescCreate(&operation, type.compute, CUDA_R_32F));
+  TRIT_CUBLAS(cublasLtMatmulDescCreate, &operation, type.compute, CUDA_R_32F);
   p.operation.reset(operation);
   const cublasOperation_t transposed = CUBLAS_OP_T;
-  TRIT_CUBLAS(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
-                                             sizeof transposed));
+  TRIT_CUBLAS(cublasLtMatmulDescSetAttribute, operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+              sizeof transposed);
   p.w = layout(type.of_inputs, K, N, K);
   p.x = layout(type.of_inputs, K, T, x_stride);
   p.y = layout(CUDA_R_32F, N, T, y_stride);
   cublasLtMatmulPreference_t made = nullptr;
-  TRIT_CUBLAS(cublasLtMatmulPreferenceCreate(&made));
+  TRIT_CUBLAS(cublasLtMatmulPreferenceCreate, &made);
   const Preference preference(made);
   const auto workspace = static_cast<size_t>(kWorkspace);
-  TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute(made, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                                   &workspace, sizeof workspace));
+  TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute, made, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+              &workspace, sizeof workspace);
   // W and x may stand anywhere that their rows allow.
   const auto bytes = static_cast<int64_t>(type.of_inputs == CUDA_R_32F ? 4 : 2);
   const auto least = [](int64_t stride) {
@@ -90,17 +92,17 @@ Product make_product(cublasLtHandle_t handle, DenseForm form, int64_t N, int64_t
   };
   const uint32_t of_w = least(K * bytes), of_x = least(x_stride * bytes),
                  of_y = least(y_stride * 4);
-  TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
-                                                   &of_w, sizeof of_w));
-  TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute(made, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                                                   &of_x, sizeof of_x));
+  TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute, made,
+              CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &of_w, sizeof of_w);
+  TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute, made,
+              CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &of_x, sizeof of_x);
   for (const auto which :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-    TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute(made, which, &of_y, sizeof of_y));
+    TRIT_CUBLAS(cublasLtMatmulPreferenceSetAttribute, made, which, &of_y, sizeof of_y);
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
-  TRIT_CUBLAS(cublasLtMatmulAlgoGetHeuristic(handle, operation, p.w.get(), p.x.get(), p.y.get(),
-                                             p.y.get(), made, 1, &best, &found));
+  TRIT_CUBLAS(cublasLtMatmulAlgoGetHeuristic, handle, operation, p.w.get(), p.x.get(), p.y.get(),
+              p.y.get(), made, 1, &best, &found);
   if (found == 0)
     call_failed(cudaErrorNotSupported, "cublasLtMatmulAlgoGetHeuristic", __FILE__, __LINE__);
   p.algorithm = best.algo;
@@ -129,7 +131,7 @@ Found product_of(const DenseLayer& layer, int64_t T, int64_t x_stride, int64_t y
   Library& all = library();
   const std::lock_guard lock(all.mutex);
   cublasLtHandle_t& handle = all.handles[device];
-  if (handle == nullptr) TRIT_CUBLAS(cublasLtCreate(&handle));
+  if (handle == nullptr) TRIT_CUBLAS(cublasLtCreate, &handle);
   const Key key{device, layer.form, layer.rows, layer.columns, T, x_stride, y_stride, adds};
   auto at = all.products.find(key);
   if (at == all.products.end()) {
@@ -210,10 +212,9 @@ void dense_linear_large(StreamHandle stream, const Norm& norm, const DenseLayer&
   float* out = through ? product : y;
   const auto [handle, made] = product_of(layer, T, x_stride, through ? N : y_stride, adds);
   const float alpha = 1.0f, beta = adds ? 1.0f : 0.0f;
-  TRIT_CUBLAS(cublasLtMatmul(handle, made->operation.get(), &alpha, layer.weights, made->w.get(),
-                             inputs, made->x.get(), &beta, out, made->y.get(), out, made->y.get(),
-                             &made->algorithm, scratch.memory, static_cast<size_t>(kWorkspace),
-                             stream));
+  TRIT_CUBLAS(cublasLtMatmul, handle, made->operation.get(), &alpha, layer.weights, made->w.get(),
+              inputs, made->x.get(), &beta, out, made->y.get(), out, made->y.get(),
+              &made->algorithm, scratch.memory, static_cast<size_t>(kWorkspace), stream);
   if (through)
     launch_chained(stream, grid_of(T * N / 2), dim3(kThreads), 0, glu_rows, product, T, N, epilogue,
                    y, y_stride);
