@@ -70,6 +70,15 @@ void copy_bytes(std::span<const uint8_t> from, bool of_file, uint8_t* to) {
   }
 }
 
+// TRIT_MAP: whether what could stay in the mapped file does.
+std::string_view map_setting() {
+  const char* setting = std::getenv("TRIT_MAP");
+  const std::string_view text = setting == nullptr || *setting == '\0' ? "auto" : setting;
+  if (text != "on" && text != "off" && text != "auto")
+    bad_input("TRIT_MAP is \"{}\", expected auto, on or off", printable(text));
+  return text;
+}
+
 }  // namespace
 
 // The layer that multiplies with this tensor.
@@ -86,13 +95,8 @@ bool Model::of_file(size_t i) const {
   return !files_.empty() && packed_[i].size() == 0 && dense_[i].size() == 0;
 }
 
-// Whether the mapped file is as fast to read as memory of our own: told by the first tensor that could stay there, unless
-// TRIT_MAP decides.
+// Whether the mapped file is as fast to read as memory of our own: told by the first tensor that could stay there.
 bool Model::file_will_do() const {
-  const char* setting = std::getenv("TRIT_MAP");
-  const std::string_view text = setting == nullptr || *setting == '\0' ? "auto" : setting;
-  if (text == "on" || text == "off") return text == "on";
-  if (text != "auto") bad_input("TRIT_MAP is \"{}\", expected auto, on or off", printable(text));
   for (size_t i = 0; i < table_.size(); ++i) {
     const TensorRow& row = table_[i];
     if (!is_here(row) || !of_file(i) || is_tiled(i) || row.role == TensorRole::kNorm) continue;
@@ -105,7 +109,13 @@ bool Model::file_will_do() const {
 void Model::arrange() {
   TRIT_CHECK(masters_.size() == 0 && arranged_.size() == 0);
   const int64_t packed_bytes = stored_linear_bytes();
-  const bool in_file = file_will_do();
+  const std::string_view map = map_setting();
+  const bool in_file = map == "on" || (map == "auto" && file_will_do());
+  // A head of floats is as quick from a file in small pages: memory bounds it.
+  const auto stays = [&](size_t i, bool is_head) {
+    const bool floats = is_head && product_of(table_[i]).dense.layout == nullptr;
+    return of_file(i) && !is_tiled(i) && (in_file || (floats && map != "off"));
+  };
   struct Place {
     size_t row;
     int64_t offset;
@@ -120,9 +130,7 @@ void Model::arrange() {
     const TensorRow& row = table_[i];
     const bool projection = row.role == TensorRole::kProjection;
     const bool head = row.role == (config().tied ? TensorRole::kEmbedding : TensorRole::kHead);
-    if (!is_here(row) || !(projection || (head && head_here_)) ||
-        (in_file && of_file(i) && !is_tiled(i)))
-      continue;
+    if (!is_here(row) || !(projection || (head && head_here_)) || stays(i, head)) continue;
     places.push_back({i, total});
     Linear& linear = product_of(row);
     int64_t bytes = linear.outputs * linear.dense.row_bytes(row.shape[1]);
