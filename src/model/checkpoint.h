@@ -68,8 +68,8 @@ class Model {
 
   // Packed levels that meet int8 inputs become tiles (quant/tiles.h), of the form that choose_tile_form() names for
   // each, in huge pages; all threads at once, and the file's pages leave memory on the way. What the kernels
-  // read as it is stays in the file when that is mapped in huge pages, and moves into such otherwise; TRIT_MAP=on or off
-  // decides instead.
+  // read as it is stays in the file when that is mapped in huge pages (a head of floats in pages of any size), and moves
+  // into such otherwise; TRIT_MAP=on or off decides instead.
   // Afterwards the model runs faster, and cannot be written, counted or trained any more.
   void arrange();
 
