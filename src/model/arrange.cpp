@@ -123,7 +123,7 @@ void Model::arrange() {
   // What is only copied goes first: opening has read it, so its pages of the file are in memory until then.
   std::vector<size_t> order(table_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_partition(order, [&](size_t i) { return !is_tiled(i); });
+  std::stable_partition(order.begin(), order.end(), [&](size_t i) { return !is_tiled(i); });
   std::vector<Place> places;
   int64_t total = 0;
   for (const size_t i : order) {
