@@ -138,7 +138,7 @@ void export_hf_model(const Path& directory, const Model& model, const Tokenizer*
 enum class FloatForm : uint8_t { kAsTheyAre, kF32, kF16, kBF16, kQ8_0, kQ6_K, kQ4_0, kQ4_K };
 // How packed weights are written to GGUF.
 enum class GgufForm : uint8_t {
-  kTrit,   // architecture "trit": the canonical packing, maps and runs without a copy
+  kTrit,   // architecture "trit": the canonical packing, memory-mapped
   kTQ1_0,  // for llama.cpp: rows are multiples of 256
   kTQ2_0,  // the same
   kI2_S,   // for Microsoft's bitnet.cpp: rows are multiples of 128

@@ -6,10 +6,12 @@
 #include "kernels/cpu/target.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 TRIT_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16")
 namespace trit::kernels {
@@ -200,7 +202,10 @@ constexpr ManyScreen kRowsOf = {screen<Weights>, errors<Weights>};
 }  // namespace
 
 void add_amx_screens(Table& table) {
-  if (!__builtin_cpu_supports("avx512bf16")) return;
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+  const bool tiles =  // AMX-BF16, which compilers here do not know by name
+      __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1) != 0;
+  if (!tiles || !__builtin_cpu_supports("avx512bf16")) return;
   table.many_screens[static_cast<int>(HeadForm::kF16)] = kRowsOf<F16>;
   table.many_screens[static_cast<int>(HeadForm::kBf16)] = kRowsOf<Bf16>;
   table.many_screens[static_cast<int>(HeadForm::kQ8_0)] = kRowsOf<Q8_0>;
