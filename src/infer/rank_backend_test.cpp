@@ -14,6 +14,21 @@ namespace {
 
 constexpr CpuBackendOptions kOptions{.kv_type = KvType::kInt8, .positions = 320, .max_rows = 40};
 
+// body(a backend that runs the model on so many ranks), on rank 0.
+template <class Body>
+void on_ranks(const Model& model, int count, int stages, const Body& body) {
+  run_ranks(count, [&](Collectives& all) {
+    const Ranks ranks(all, stages);
+    const Weights part = part_of(model.weights(), ranks);
+    CpuBackendOptions options = kOptions;
+    options.ranks = &ranks;
+    CpuBackend own(part, options);
+    if (all.rank() != 0) return follow(ranks, own);
+    RankBackend together(ranks, own);
+    body(together);
+  });
+}
+
 TEST(RankBackend, RanksGiveTheBitsOfOne) {
   for (const Family family :
        {Family::kBitNet, Family::kBitNetPaper, Family::kBinary, Family::kLlama}) {
@@ -26,16 +41,8 @@ TEST(RankBackend, RanksGiveTheBitsOfOne) {
     };
     for (const Job& job : {Job{2, 1}, Job{3, 1}, Job{2, 2}, Job{3, 3}, Job{6, 2}, Job{1, 1}}) {
       std::vector<Trace> traces;
-      run_ranks(job.ranks, [&](Collectives& all) {
-        const Ranks ranks(all, job.stages);
-        const Weights part = part_of(model.weights(), ranks);
-        CpuBackendOptions options = kOptions;
-        options.ranks = &ranks;
-        CpuBackend own(part, options);
-        if (all.rank() != 0) return follow(ranks, own);
-        RankBackend together(ranks, own);
-        traces = traces_of(together);
-      });
+      on_ranks(model, job.ranks, job.stages,
+               [&](RankBackend& together) { traces = traces_of(together); });
       ASSERT_EQ(traces.size(), expected.size());
       for (size_t i = 0; i < traces.size(); ++i) {
         EXPECT_EQ(traces[i].tokens, expected[i].tokens) << job.ranks << " ranks, " << job.stages;
@@ -66,14 +73,7 @@ TEST(RankBackend, AFailedBatchLeavesTheJobWell) {
   // The row of one token, in the embedding table that is also the head.
   for (int i = 0; i < 100; ++i) model.masters()[static_cast<size_t>(42 * 100 + i)] = INFINITY;
   for (const int stages : {1, 2, 3}) {
-    run_ranks(stages == 3 ? 3 : 2 * stages, [&](Collectives& all) {
-      const Ranks ranks(all, stages);
-      const Weights part = part_of(model.weights(), ranks);
-      CpuBackendOptions options = kOptions;
-      options.ranks = &ranks;
-      CpuBackend own(part, options);
-      if (all.rank() != 0) return follow(ranks, own);
-      RankBackend together(ranks, own);
+    on_ranks(model, stages == 3 ? 3 : 2 * stages, stages, [&](RankBackend& together) {
       const std::vector<int32_t> bad{1, 42, 3}, good{1, 2, 3}, pages{0};
       const std::vector<TokenSlot> slots{{0, 0}, {0, 1}, {0, 2}};
       const PageTable table(pages);
@@ -99,14 +99,7 @@ TEST(RankBackend, BringsTheBestLogits) {
   CpuBackend alone(model.weights(), kOptions);
   const std::vector<TokenLogit> expected = best(alone);
   for (const int stages : {1, 2, 3}) {
-    run_ranks(6, [&](Collectives& all) {
-      const Ranks ranks(all, stages);
-      const Weights part = part_of(model.weights(), ranks);
-      CpuBackendOptions options = kOptions;
-      options.ranks = &ranks;
-      CpuBackend own(part, options);
-      if (all.rank() != 0) return follow(ranks, own);
-      RankBackend together(ranks, own);
+    on_ranks(model, 6, stages, [&](RankBackend& together) {
       const std::vector<TokenLogit> top = best(together);
       for (size_t i = 0; i < top.size(); ++i) {
         EXPECT_EQ(top[i].token, expected[i].token);
