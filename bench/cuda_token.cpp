@@ -159,7 +159,7 @@ void run(const std::string& name, Family family, int64_t position, int64_t rows,
   const auto queue = [&](StreamHandle s, bool whole) {
     forward(s, weights, rows, slots, state);
     if (!whole) return;
-    logits(s, weights, state.a, rows, out.as<float>(), state.scratch);
+    logits(s, weights, state.a, rows, out.as<float>(), state);
     top_logits(s, out.as<float>(), rows, c.vocabulary, 1, top.as<int32_t>(), top.as<float>() + rows,
                state.scratch);
   };
