@@ -85,6 +85,8 @@ TEST_F(Cli, RunWritesSeveralTextsAtOnce) {
     EXPECT_EQ(alone["text"], three["texts"][i]);
   }
   EXPECT_NE(three["texts"][0], three["texts"][1]);
+  const Outcome one = trit({"run", "model.gguf", "The", "-n", "1", "--ignore-end", "--json"});
+  EXPECT_TRUE(parse_json(one.out, "trit run")["generated_tokens_per_second"].is_null()) << one.out;
   const Outcome plain = trit({"run", "model.gguf", "The", "-n", "3", "--samples", "2", "--quiet"});
   EXPECT_NE(plain.out.find("\n---\nThe"), std::string::npos) << plain.out;
 }

@@ -108,16 +108,15 @@ void Chat::say(const std::string& text) {
 
 void Chat::stats() const {
   const GenerateReport& report = last_.report;
-  const auto speed = [](int64_t tokens, double seconds) {
-    return static_cast<double>(tokens) / std::max(seconds, 1e-9);
+  const auto number = [](std::optional<double> speed) {
+    return speed ? fmt::format("{:.1f}", *speed) : "-";
   };
   fmt::print(stderr,
-             "prompt     {:>6} tokens  {:>8.1f} tok/s, {} more were in the cache\n"
-             "answer     {:>6} tokens  {:>8.1f} tok/s, stopped by {}\n"
+             "prompt     {:>6} tokens  {:>8} tok/s, {} more were in the cache\n"
+             "answer     {:>6} tokens  {:>8} tok/s, stopped by {}\n"
              "context    {:>6} of {} positions\n",
-             report.prompt_tokens, speed(report.prompt_tokens, report.prompt_seconds),
-             report.reused_tokens, report.generated_tokens,
-             speed(report.generated_tokens, report.generate_seconds), to_string(report.reason),
+             report.prompt_tokens, number(report.prompt_speed()), report.reused_tokens,
+             report.generated_tokens, number(report.generate_speed()), to_string(report.reason),
              conversation_.position(), conversation_.context());
 }
 

@@ -62,13 +62,9 @@ struct Figures {
   double bytes_per_token;  // weights and, at the middle of the generation, cached keys and values
   std::string_view kv_type;
   const Place& place;
-  double prompt_speed() const { return rate(report.prompt_tokens, report.prompt_seconds); }
-  double generate_speed() const { return rate(report.generated_tokens, report.generate_seconds); }
-  double bandwidth() const { return generate_speed() * bytes_per_token; }
-
- private:
-  static double rate(int64_t count, double seconds) {
-    return static_cast<double>(count) / std::max(seconds, 1e-9);
+  std::optional<double> bandwidth() const {
+    const auto speed = report.generate_speed();
+    return speed ? std::optional(*speed * bytes_per_token) : std::nullopt;
   }
 };
 
@@ -85,14 +81,22 @@ std::string runs_on(const Place& place) {
                      thread_count() == 1 ? "" : "s");
 }
 
+std::string number(std::optional<double> value, int digits, double unit = 1) {
+  return value ? fmt::format("{:.{}f}", *value / unit, digits) : "-";
+}
+OrderedJson or_null(std::optional<double> value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
+}
+
 void print_figures(const Figures& f) {
   fmt::print(stderr,
-             "\nprompt     {:>6} tokens  {:>8.1f} tok/s\n"
-             "generated  {:>6} tokens  {:>8.1f} tok/s  {:.2f} GB/s ({} a token), stopped by {}\n"
+             "\nprompt     {:>6} tokens  {:>8} tok/s\n"
+             "generated  {:>6} tokens  {:>8} tok/s  {} GB/s ({} a token), stopped by {}\n"
              "memory     {}, {} cache, {}\n",
-             f.report.prompt_tokens, f.prompt_speed(), f.report.generated_tokens,
-             f.generate_speed(), f.bandwidth() / 1e9, human_bytes(f.bytes_per_token),
-             to_string(f.report.reason), memory_words(f.place), f.kv_type, runs_on(f.place));
+             f.report.prompt_tokens, number(f.report.prompt_speed(), 1), f.report.generated_tokens,
+             number(f.report.generate_speed(), 1), number(f.bandwidth(), 2, 1e9),
+             human_bytes(f.bytes_per_token), to_string(f.report.reason), memory_words(f.place),
+             f.kv_type, runs_on(f.place));
 }
 
 void print_json(const Figures& f, const std::string& prompt,
@@ -105,11 +109,11 @@ void print_json(const Figures& f, const std::string& prompt,
   }
   json.update({{"stop_reason", to_string(f.report.reason)},
                {"prompt_tokens", f.report.prompt_tokens},
-               {"prompt_tokens_per_second", f.prompt_speed()},
+               {"prompt_tokens_per_second", or_null(f.report.prompt_speed())},
                {"generated_tokens", f.report.generated_tokens},
-               {"generated_tokens_per_second", f.generate_speed()},
+               {"generated_tokens_per_second", or_null(f.report.generate_speed())},
                {"bytes_per_token", f.bytes_per_token},
-               {"bytes_per_second", f.bandwidth()},
+               {"bytes_per_second", or_null(f.bandwidth())},
                {"peak_memory_bytes", peak_memory()},
                {"kv_type", f.kv_type},
                {"isa", kernels::to_string(kernels::active_isa())},
@@ -127,6 +131,7 @@ GenerateReport together(std::span<const GenerateReport> reports) {
     all.prompt_tokens += one.prompt_tokens;
     all.prompt_seconds = std::max(all.prompt_seconds, one.prompt_seconds);
     all.generated_tokens += one.generated_tokens;
+    all.later_tokens += one.later_tokens;
     all.generate_seconds = std::max(all.generate_seconds, one.generate_seconds);
   }
   return all;

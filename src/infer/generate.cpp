@@ -103,6 +103,7 @@ std::string Generation::take(const Event& event) {
 
 GenerateReport Generation::report() {
   report_.generated_tokens = std::ssize(report_.tokens);
+  report_.later_tokens = std::max<int64_t>(report_.generated_tokens - 1, 0);
   report_.reason = *end_;
   return std::move(report_);
 }

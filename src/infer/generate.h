@@ -2,6 +2,7 @@
 // Text from a prompt, token by token.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,9 +26,20 @@ struct GenerateReport {
   int64_t reused_tokens = 0;  // of the prompt, before these: found in the cache
   double prompt_seconds = 0;  // until the first token
   int64_t generated_tokens = 0;
+  int64_t later_tokens = 0;     // of them, those after a text's first, which the prompt gave
   double generate_seconds = 0;  // from the first token on
   StopReason reason = StopReason::kLength;
   std::vector<int32_t> tokens;  // the generated ones
+
+  // Tokens a second; nothing where no time was taken.
+  std::optional<double> prompt_speed() const { return rate(prompt_tokens, prompt_seconds); }
+  std::optional<double> generate_speed() const { return rate(later_tokens, generate_seconds); }
+
+ private:
+  static std::optional<double> rate(int64_t count, double seconds) {
+    if (count == 0 || seconds <= 0) return std::nullopt;
+    return static_cast<double>(count) / seconds;
+  }
 };
 
 // Runs `prompt` and samples up to max_tokens more; other requests of the engine advance beside it, and lose their

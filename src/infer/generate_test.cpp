@@ -72,11 +72,13 @@ TEST_F(GenerateTest, CountsTokensAndSaysWhyItEnded) {
   EXPECT_EQ(run(options).generated_tokens, 0);
   options.max_tokens = 1;
   EXPECT_EQ(run(options).generated_tokens, 1);
+  EXPECT_EQ(run(options).generate_speed(), std::nullopt);  // the prompt gave the only token
   options.max_tokens = 20;
   std::string text;
   const GenerateReport report = run(options, &text);
   EXPECT_EQ(report.prompt_tokens, 3);
   EXPECT_EQ(report.generated_tokens, 20);
+  EXPECT_EQ(report.generate_speed(), 19 / report.generate_seconds);
   EXPECT_EQ(report.reason, StopReason::kLength);
   EXPECT_FALSE(text.empty());
   std::string again;
