@@ -152,8 +152,9 @@ void run(const std::string& name, Family family, int64_t position, int64_t rows,
   copy_to_device(control.data(), words.data(), control.bytes(), stream.handle());
   stream.wait();
   state.tokens = control.as<int32_t>();
-  const RowSlots slots{state.tokens + rows, state.tokens + 2 * rows, state.tokens + 3 * rows, pages,
-                       std::max<int64_t>(256, position + 1)};
+  RowSlots slots{state.tokens + rows, state.tokens + 2 * rows, state.tokens + 3 * rows, pages,
+                 std::max<int64_t>(256, position + 1)};
+  slots.apart = true;  // as the engine says of one row a sequence
 
   int64_t layers = 0, all = 0;
   const auto queue = [&](StreamHandle s, bool whole) {
