@@ -1,7 +1,7 @@
 #!/bin/bash
-# check_device.sh [FOLDER]: memcheck of the device kernels and of whole models, and racecheck of the
-# kernels that are quick under it, on an
-# NVIDIA device, from the tests in the build folder. Two minutes. Needs compute-sanitizer of the CUDA toolkit.
+# check_device.sh [FOLDER]: memcheck of the device kernels and of whole models, and racecheck of the kernels that are
+# quick under it, on an NVIDIA device, from the tests in the build folder. Two minutes. Needs compute-sanitizer of the
+# CUDA toolkit.
 set -euo pipefail
 folder=${1:-build/release}
 check() {  # TEST FILTER OPTIONS...
