@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -45,13 +46,62 @@ std::chrono::nanoseconds spin_time() {
   return kSpin;
 }
 
+int64_t second_cache_bytes() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const int64_t bytes = std::max<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 0);
+  return bytes;
+#else
+  return 0;
+#endif
+}
+
+// Fetches what a thread will read, a little at a time, while it waits.
+class Fetcher {
+ public:
+  // For thread `self` of `threads`. Goes on where it was when the memory is the same.
+  void follow(const ReadAhead& ahead, int self, int threads) {
+    if (ahead.parts[0].data() == ahead_.parts[0].data() && threads == threads_) return;
+    ahead_ = ahead;
+    threads_ = threads;
+    next_ = end_ = 0;
+    int64_t total = 0;
+    for (const auto& part : ahead.parts) total += std::ssize(part);
+    if (total == 0 || ahead.index_bytes <= 0) return;
+    const int64_t count = (total + ahead.index_bytes - 1) / ahead.index_bytes;
+    next_ = count * self / threads * ahead.index_bytes;
+    end_ = std::min({total, count * (self + 1) / threads * ahead.index_bytes,
+                     next_ + second_cache_bytes() / 2});
+  }
+
+  // False when there is nothing left.
+  bool fetch_some() {
+    if (next_ >= end_) return false;
+    constexpr int64_t kLine = 64, kLines = 4;
+    int64_t offset = next_;
+    size_t part = 0;
+    while (part + 1 < ahead_.parts.size() && offset >= std::ssize(ahead_.parts[part]))
+      offset -= std::ssize(ahead_.parts[part++]);
+    const std::byte* at = ahead_.parts[part].data() + offset;
+    for (int64_t i = 0; i < kLines; ++i) __builtin_prefetch(at + i * kLine, 0, 2);
+    next_ += kLines * kLine;
+    return true;
+  }
+
+ private:
+  ReadAhead ahead_;
+  int threads_ = 0;
+  int64_t next_ = 0, end_ = 0;
+};
+
+thread_local ReadAhead announced;  // by this thread, for its loops
+
 // Returns a value of `word` that differs from `old`.
-uint32_t wait_for_change(const std::atomic<uint32_t>& word, uint32_t old) {
+uint32_t wait_for_change(const std::atomic<uint32_t>& word, uint32_t old, Fetcher& fetcher) {
   const auto begin = std::chrono::steady_clock::now();
   do {
     for (int i = 0; i < 32; ++i) {
       if (const uint32_t value = word.load(std::memory_order_acquire); value != old) return value;
-      pause();
+      if (!fetcher.fetch_some()) pause();
     }
   } while (std::chrono::steady_clock::now() - begin < spin_time());
   uint32_t value = old;
@@ -81,6 +131,7 @@ class ThreadPool {
     while (workers_ < threads - 1) add_worker(threads);
     body_ = &body;
     threads_ = threads;
+    ahead_ = announced;
     for (int64_t i = 0; i < threads; ++i) {
       shares_[i].next.store(count * i / threads, std::memory_order_relaxed);
       shares_[i].end = count * (i + 1) / threads;
@@ -93,7 +144,9 @@ class ThreadPool {
     round_.notify_all();
     work(0);
     uint32_t gate = gate_.fetch_or(kShut, std::memory_order_acq_rel) | kShut;
-    while (gate != kShut) gate = wait_for_change(gate_, gate);
+    thread_local Fetcher fetcher;
+    fetcher.follow(ahead_, 0, threads);
+    while (gate != kShut) gate = wait_for_change(gate_, gate, fetcher);
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
@@ -116,10 +169,14 @@ class ThreadPool {
   }
 
   void worker_loop(int self) {
+    Fetcher fetcher;
     for (uint32_t seen = 0;;) {
-      seen = wait_for_change(round_, seen);
+      seen = wait_for_change(round_, seen, fetcher);
       if (!enter()) continue;
-      if (self < threads_) work(self);
+      if (self < threads_) {
+        work(self);
+        fetcher.follow(ahead_, self, threads_);
+      }
       leave();
     }
   }
@@ -156,6 +213,7 @@ class ThreadPool {
 
   std::mutex callers_;
   int workers_ = 0, threads_ = 0;
+  ReadAhead ahead_;
   const std::function<void(int64_t)>* body_ = nullptr;
   std::exception_ptr error_;
   std::atomic<bool> failed_ = false;
@@ -216,6 +274,8 @@ void parallel_ranges(int64_t total, int64_t grain,
   const int64_t pieces = total / grain + (total % grain != 0);
   parallel_for(pieces, [&](int64_t i) { body(i * grain, std::min(total, (i + 1) * grain)); });
 }
+
+void read_ahead(const ReadAhead& ahead) { announced = ahead; }
 
 ParallelSection::ParallelSection() { sections.fetch_add(1, std::memory_order_relaxed); }
 ParallelSection::~ParallelSection() { sections.fetch_sub(1, std::memory_order_relaxed); }

@@ -2,8 +2,11 @@
 // The program's worker threads. Work is cut into pieces by the caller, never by the number of
 // threads, so results do not depend on how many there are.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 namespace trit {
 
@@ -23,6 +26,16 @@ void parallel_for(int64_t count, const std::function<void(int64_t)>& body);
 // Cuts [0, total) into runs of `grain` (the last may be shorter): body(begin, end).
 void parallel_ranges(int64_t total, int64_t grain,
                      const std::function<void(int64_t, int64_t)>& body);
+
+// Memory that a later loop reads from end to end: parts one behind the other, an index so many bytes.
+struct ReadAhead {
+  std::array<std::span<const std::byte>, 3> parts;
+  int64_t index_bytes = 0;
+};
+// Until the calling thread says otherwise, threads that wait for others during and behind its loops fetch the
+// beginning of their own share of it into their second cache, as much as half of that holds. Nothing is promised and
+// nothing is read: the memory may be gone by then.
+void read_ahead(const ReadAhead& ahead);
 
 // While one lives the workers wait for the next loop awake, for up to two milliseconds, instead of going to
 // sleep: one around a forward pass makes a whole token cost one waking. Cheap to nest.

@@ -33,6 +33,23 @@ TEST_P(ThreadPoolTest, CallsEachIndexOnce) {
   }
 }
 
+TEST_P(ThreadPoolTest, ReadsAheadWithoutTouchingMemory) {
+  // Addresses that nobody owns, and sizes that no index divides: to fetch from there must not fault.
+  const std::span<const std::byte> nowhere(reinterpret_cast<const std::byte*>(uintptr_t{1} << 40),
+                                           100'003);
+  const std::vector<std::byte> memory(50'000);
+  for (const ReadAhead& ahead :
+       {ReadAhead{{memory, nowhere, memory}, 4096}, ReadAhead{{nowhere}, 1},
+        ReadAhead{{memory}, int64_t{1} << 40}, ReadAhead{}}) {
+    const ParallelSection awake;
+    read_ahead(ahead);
+    std::atomic<int64_t> sum = 0;
+    for (int round = 0; round < 200; ++round) parallel_for(9, [&](int64_t i) { sum += i; });
+    EXPECT_EQ(sum, 200 * 36);
+  }
+  read_ahead({});
+}
+
 TEST_P(ThreadPoolTest, ResultsOfOneLoopAreSeenByTheNext) {
   std::vector<int64_t> values(64, 0), copy(64, 0);
   for (int round = 0; round < 2000; ++round) {

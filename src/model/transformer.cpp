@@ -70,6 +70,11 @@ LayerActivations piece_of(const LayerActivations& all, const Piece& piece) {
   return part;
 }
 
+// Threads that wait behind the next loops fetch what comes then. Of many rows they multiply for longer than they wait.
+void announce(int64_t rows, std::initializer_list<const Linear*> layers) {
+  if (rows <= 2) announce_product(std::span(layers.begin(), layers.size()));
+}
+
 // Attention:     h = x + Wo s(attend(rope(Wq a), rope(Wk a), Wv a)),  a = norm(x)
 //                (Qwen3: rope(norm(Wq a)), rope(norm(Wk a)), over each head)
 // Feed-forward:  out = h + Wdown n(act(Wgate f) * (Wup f)),           f = norm(h)
@@ -95,6 +100,7 @@ void layer_forward(const Weights& weights, size_t l, const LayerActivations& s,
   };
 
   if (w.attn_norm) rmsnorm_forward(s.x, w.attn_norm, eps, s.a);
+  announce(N, {&w[P::kO]});
   project(s.a, {{&w[P::kQ], s.q_raw}, {&w[P::kK], s.k_raw}, {&w[P::kV], s.v}}, workspace);
   if (w.q_norm) rmsnorm_forward(heads(s.q_raw, D), w.q_norm, eps, heads(s.q, D));
   if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
@@ -105,14 +111,22 @@ void layer_forward(const Weights& weights, size_t l, const LayerActivations& s,
                     state.keeps() ? s.log_sums : nullptr);
   ranks.gather_columns(s.o_part, s.o, workspace);
   if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
+  announce(N, {&w[P::kGate], &w[P::kUp]});
   project_branch(s.s, w[P::kO]);
   add_rows(s.x, branch, s.h);
 
   if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
+  announce(N, {&w[P::kDown]});
   project(s.f, {{&w[P::kGate], s.gate}, {&w[P::kUp], s.up}}, workspace);
   glu_forward(c.activation, s.gate, s.up, s.m_part);
   ranks.gather_columns(s.m_part, s.m, workspace);
   if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
+  if (l + 1 < weights.layers.size()) {
+    const LayerWeights& next = weights.layers[l + 1];
+    announce(N, {&next[P::kQ], &next[P::kK], &next[P::kV]});
+  } else {
+    announce(N, {});
+  }
   project_branch(s.n, w[P::kDown]);
   add_rows(s.h, branch, out);
 }

@@ -54,17 +54,22 @@ struct TilePiece {
   int64_t first, count;  // tiles
 };
 
-// Four tiles of base 3 share a table of look-ups. Of many tokens the sums of half as many rows are what fits into the
-// second cache.
-constexpr int64_t kPieceRows = 256, kPieceRowsOfMany = 128, kManyTokens = 17;
+// Rows of a product that a thread takes at a time. Of one or two tokens as few as the kernels take together, four tiles, so
+// that no thread is left waiting (base 3: those share a table of look-ups; two tiles are slower). More tokens gain from more
+// rows, until their sums outgrow the second cache.
+constexpr int64_t kPieceRows = 256, kPieceRowsOfMany = 128, kManyTokens = 17, kFewTokens = 2;
+
+int64_t piece_rows(TileForm form, int64_t tokens) {
+  if (tokens <= kFewTokens) return 4 * tile_rows(form);
+  return tokens < kManyTokens ? kPieceRows : kPieceRowsOfMany;
+}
 
 std::vector<TilePiece> tile_pieces(std::span<const LinearOutput> outputs, int64_t tokens) {
-  const int64_t rows = tokens < kManyTokens ? kPieceRows : kPieceRowsOfMany;
   std::vector<TilePiece> pieces;
   for (const LinearOutput& output : outputs) {
     const Linear& layer = *output.layer;
     const int64_t tiles = row_tiles(layer.tile_form, layer.outputs);
-    const int64_t step = rows / tile_rows(layer.tile_form);
+    const int64_t step = piece_rows(layer.tile_form, tokens) / tile_rows(layer.tile_form);
     for (int64_t first = 0; first < tiles; first += step)
       pieces.push_back({&output, first, std::min(step, tiles - first)});
   }
@@ -274,6 +279,19 @@ void linear_forward(std::span<const LinearOutput> outputs, const LinearInput& in
 void linear_forward(const Linear& layer, const LinearInput& input, Matrix y, Workspace& workspace) {
   const LinearOutput output{&layer, y};
   linear_forward({&output, 1}, input, workspace);
+}
+
+void announce_product(std::span<const Linear* const> layers) {
+  ReadAhead ahead;
+  size_t part = 0;
+  for (const Linear* layer : layers) {
+    if (layer->tiles == nullptr || part == ahead.parts.size()) continue;
+    const TileForm form = layer->tile_form;
+    ahead.parts[part++] = {reinterpret_cast<const std::byte*>(layer->tiles),
+                           static_cast<size_t>(tiled_bytes(form, layer->outputs, layer->inputs))};
+    ahead.index_bytes = piece_rows(form, 1) / tile_rows(form) * tile_bytes(form, layer->inputs);
+  }
+  read_ahead(ahead);
 }
 
 void linear_backward(const Linear& layer, ConstMatrix x, ConstMatrix dy, Matrix dx, float* dW,

@@ -38,7 +38,8 @@ void walk_tiles(const K& kernel, const uint8_t* w, int64_t tiles, int64_t blocks
                 int32_t* y, int64_t y_stride) {
   const int64_t tile_bytes = 64 * blocks + K::kTail;
   for (; tiles > 0; tiles -= 4, w += 4 * tile_bytes, y += 4 * K::kRows) {
-    const uint8_t* after = tiles > 4 ? w + 4 * tile_bytes : w;  // nothing: what the cache holds
+    const uint8_t* after =
+        w + 4 * tile_bytes;  // behind the last tiles mostly the same thread's next
     switch (tiles) {
       case 1:
         return walk_group<1>(kernel, w, after, blocks, T, y, y_stride);
