@@ -209,6 +209,9 @@ void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t 
   });
 }
 
+// Heads of rows that are worth handing to a thread to be stored.
+constexpr int64_t kHeadsOfAThread = 8;
+
 int64_t kv_head_bytes(KvType type, const AttentionShape& shape) {
   return kernels::kv_page_layout(type, shape.head_dim).bytes;
 }
@@ -220,19 +223,35 @@ void cache_keys_values(const AttentionShape& shape, ConstMatrix k, ConstMatrix v
                        std::span<const TokenSlot> slots, std::span<const PageTable> tables,
                        const KvLayer& cache) {
   const int64_t D = shape.head_dim;
-  const auto store = kernels::active().kv[static_cast<int>(cache.type)].store;
-  // Split by heads: neighbouring positions may share bytes.
-  parallel_ranges(shape.kv_heads, k.rows < 16 ? shape.kv_heads : 1,
-                  [&](int64_t begin, int64_t end) {
-                    for (int64_t n = 0; n < k.rows; ++n) {
-                      const auto [sequence, position] = slots[static_cast<size_t>(n)];
-                      std::byte* page = page_of(cache, tables, sequence, position);
-                      for (int64_t g = begin; g < end; ++g) {
-                        store(k.row(n) + g * D, v.row(n) + g * D, D, position % kPagePositions,
-                              page + g * cache.head_bytes);
-                      }
-                    }
-                  });
+  const kernels::KvRows& kernel = kernels::active().kv[static_cast<int>(cache.type)];
+  struct Place {
+    std::byte* page;
+    int64_t position;
+  };
+  const auto place_of = [&](int64_t n) {
+    const auto [sequence, position] = slots[static_cast<size_t>(n)];
+    return Place{page_of(cache, tables, sequence, position), position % kPagePositions};
+  };
+  // Split by heads: neighbouring positions may share bytes. A head's rows one after the other: their keys do.
+  const auto store_head = [&](int64_t g) {
+    Place next = place_of(0);
+    for (int64_t n = 0; n < k.rows; ++n) {
+      const Place place = next;
+      if (n + 1 < k.rows) next = place_of(n + 1);
+      if (next.page != place.page)
+        kernel.prefetch(D, next.position, next.page + g * cache.head_bytes);
+      kernel.store(k.row(n) + g * D, v.row(n) + g * D, D, place.position,
+                   place.page + g * cache.head_bytes);
+    }
+  };
+  const int64_t grain = std::max<int64_t>(1, kHeadsOfAThread / k.rows);
+  parallel_ranges(shape.kv_heads, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      if (g == begin)
+        kernel.prefetch(D, place_of(0).position, place_of(0).page + g * cache.head_bytes);
+      store_head(g);
+    }
+  });
 }
 
 void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<const TokenSlot> slots,
