@@ -10,6 +10,7 @@
 #include "ops/embedding.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
+#include "ops/tile_product.h"
 
 namespace trit {
 namespace {
@@ -36,6 +37,19 @@ void add_rows(ConstMatrix x, ConstMatrix z, Matrix y) {
     if (y.data != x.data) std::copy(x.data + begin, x.data + end, y.data + begin);
     kernels::active().add(z.data + begin, end - begin, y.data + begin);
   });
+}
+
+// m = act(gate x) * (up x). What lies between is kept where the backward pass wants it.
+void project_gated(const LayerWeights& w, Activation activation, const LayerActivations& s,
+                   bool keep, Workspace& workspace) {
+  const Linear &gate = w[P::kGate], &up = w[P::kUp];
+  if (!keep && multiply_gated(gate, up)) {
+    gated_tiles_forward(activation, gate, up, prepare_input(gate, s.f, workspace), s.m_part,
+                        workspace);
+    return;
+  }
+  project(s.f, {{&gate, s.gate}, {&up, s.up}}, workspace);
+  glu_forward(activation, s.gate, s.up, s.m_part);
 }
 
 // The heads of x as rows of their own: [N, H D] -> [N H, D].
@@ -109,8 +123,7 @@ void layer_forward(const Weights& weights, size_t l, const LayerActivations& s,
   add_rows(s.x, branch, s.h);
 
   if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
-  project(s.f, {{&w[P::kGate], s.gate}, {&w[P::kUp], s.up}}, workspace);
-  glu_forward(c.activation, s.gate, s.up, s.m_part);
+  project_gated(w, c.activation, s, state.keeps(), workspace);
   ranks.gather_columns(s.m_part, s.m, workspace);
   if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
   project_branch(s.n, w[P::kDown]);
