@@ -114,9 +114,8 @@ void layer_forward(const Weights& weights, size_t l, const LayerActivations& s,
   if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
   rotary(state.rotary, slots, D, s.q, 1.0f);
   rotary(state.rotary, slots, D, s.k, 1.0f);
-  cache_keys_values(shape, s.k, s.v, slots, tables, cache);
-  attention_forward(shape, s.q, slots, tables, cache, s.o_part,
-                    state.keeps() ? s.log_sums : nullptr);
+  cache_and_attend(shape, s.q, s.k, s.v, slots, tables, cache, s.o_part,
+                   state.keeps() ? s.log_sums : nullptr);
   ranks.gather_columns(s.o_part, s.o, workspace);
   if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
   project_branch(s.s, w[P::kO]);
