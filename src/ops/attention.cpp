@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "kernels/blas.h"
 #include "kernels/kernels.h"
+#include "ops/row_grain.h"
 
 namespace trit {
 namespace {
@@ -245,7 +246,7 @@ RotaryTable::RotaryTable(int64_t head_dim, float theta, int64_t positions)
 void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t head_dim, Matrix x,
             float direction) {
   TRIT_CHECK(x.rows == static_cast<int64_t>(slots.size()) && x.columns % head_dim == 0);
-  parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.rows, row_grain(x.columns), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const int64_t position = slots[static_cast<size_t>(n)].position;
       TRIT_CHECK(position < table.positions());

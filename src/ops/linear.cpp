@@ -10,6 +10,7 @@
 #include "kernels/blas.h"
 #include "kernels/kernels.h"
 #include "ops/norm.h"
+#include "ops/row_grain.h"
 #include "ops/tile_product.h"
 #include "quant/packing.h"
 
@@ -37,7 +38,7 @@ void for_tiles(int64_t rows, int64_t outputs, Body body) {
 
 void quantize_rows(ConstMatrix x, int64_t padded, int8_t* q, double* step, int32_t* sum) {
   std::atomic<int64_t> broken{-1};
-  parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.rows, row_grain(x.columns), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       step[r] = kernels::active().quantize_i8(x.row(r), x.columns, padded, q + r * padded, sum + r);
       if (!std::isfinite(step[r])) broken = r;
