@@ -281,12 +281,23 @@ void multiply_all(const Product<Form>& p) {
   _tile_release();
 }
 
+// One token more than whole passes is dearer as a part of another pass than for the kernel of few.
+int64_t left_over(int64_t T) {
+  constexpr int64_t kPass = 3 * kTokens;
+  return T > kPass && T % kPass == 1 ? 1 : 0;
+}
+
 }  // namespace
 
 void two_bit_gemm_amx(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
                       int64_t x_stride, const int32_t* x_sum, int64_t T, int32_t* y,
                       int64_t y_stride) {
-  multiply_all(Product<TwoBit>{w, tiles, blocks, x, x_stride, x_sum, T, y, y_stride});
+  const int64_t rest = left_over(T), whole = T - rest;
+  multiply_all(Product<TwoBit>{w, tiles, blocks, x, x_stride, x_sum, whole, y, y_stride});
+  if (rest > 0) {
+    two_bit_gemv_avx512vnni(w, tiles, blocks, x + whole * x_stride, x_stride, x_sum + whole, rest,
+                            y + whole * y_stride, y_stride);
+  }
 }
 
 void base3_gemm_amx(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x,
