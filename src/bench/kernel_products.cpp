@@ -143,10 +143,10 @@ struct Product {
     if (is_base3(test)) {
       kernel.base3_gemm_i8(w, tiles, base3_blocks(), q.data(), x_stride, q_sum.data(),
                            looks_up() ? mine.tables.data() : nullptr, test.batch, mine.sums.data(),
-                           kPieceRows);
+                           form.piece_rows);
     } else {
       kernel.two_bit_gemm_i8(w, tiles, tile_blocks(TileForm::kTwoBit, test.inputs), q.data(),
-                             x_stride, q_sum.data(), test.batch, mine.sums.data(), kPieceRows);
+                             x_stride, q_sum.data(), test.batch, mine.sums.data(), form.piece_rows);
     }
   }
 

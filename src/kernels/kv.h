@@ -67,6 +67,9 @@ struct QueryBlock {
 
 // The rows of one type.
 struct KvRows {
+  // Begins to bring near what store will write with the same arguments, and changes nothing.
+  void (*prefetch)(int64_t D, int64_t place, const std::byte* page);
+
   // Writes one position's key and value, k and v [D], into a head's part of a page, at `place` < 64. In int4,
   // positions 4 i to 4 i + 3 share bytes: they must not be written at the same time.
   void (*store)(const float* k, const float* v, int64_t D, int64_t place, std::byte* page);

@@ -10,6 +10,7 @@
 #include "ops/embedding.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
+#include "ops/tile_product.h"
 
 namespace trit {
 namespace {
@@ -36,6 +37,19 @@ void add_rows(ConstMatrix x, ConstMatrix z, Matrix y) {
     if (y.data != x.data) std::copy(x.data + begin, x.data + end, y.data + begin);
     kernels::active().add(z.data + begin, end - begin, y.data + begin);
   });
+}
+
+// m = act(gate x) * (up x). What lies between is kept where the backward pass wants it.
+void project_gated(const LayerWeights& w, Activation activation, const LayerActivations& s,
+                   bool keep, Workspace& workspace) {
+  const Linear &gate = w[P::kGate], &up = w[P::kUp];
+  if (!keep && multiply_gated(gate, up)) {
+    gated_tiles_forward(activation, gate, up, prepare_input(gate, s.f, workspace), s.m_part,
+                        workspace);
+    return;
+  }
+  project(s.f, {{&gate, s.gate}, {&up, s.up}}, workspace);
+  glu_forward(activation, s.gate, s.up, s.m_part);
 }
 
 // The heads of x as rows of their own: [N, H D] -> [N H, D].
@@ -106,9 +120,8 @@ void layer_forward(const Weights& weights, size_t l, const LayerActivations& s,
   if (w.k_norm) rmsnorm_forward(heads(s.k_raw, D), w.k_norm, eps, heads(s.k, D));
   rotary(state.rotary, slots, D, s.q, 1.0f);
   rotary(state.rotary, slots, D, s.k, 1.0f);
-  cache_keys_values(shape, s.k, s.v, slots, tables, cache);
-  attention_forward(shape, s.q, slots, tables, cache, s.o_part,
-                    state.keeps() ? s.log_sums : nullptr);
+  cache_and_attend(shape, s.q, s.k, s.v, slots, tables, cache, s.o_part,
+                   state.keeps() ? s.log_sums : nullptr);
   ranks.gather_columns(s.o_part, s.o, workspace);
   if (w.attn_sub_norm) rmsnorm_forward(s.o, w.attn_sub_norm, eps, s.s);
   announce(N, {&w[P::kGate], &w[P::kUp]});
@@ -117,8 +130,7 @@ void layer_forward(const Weights& weights, size_t l, const LayerActivations& s,
 
   if (w.ffn_norm) rmsnorm_forward(s.h, w.ffn_norm, eps, s.f);
   announce(N, {&w[P::kDown]});
-  project(s.f, {{&w[P::kGate], s.gate}, {&w[P::kUp], s.up}}, workspace);
-  glu_forward(c.activation, s.gate, s.up, s.m_part);
+  project_gated(w, c.activation, s, state.keeps(), workspace);
   ranks.gather_columns(s.m_part, s.m, workspace);
   if (w.ffn_sub_norm) rmsnorm_forward(s.m, w.ffn_sub_norm, eps, s.n);
   if (l + 1 < weights.layers.size()) {

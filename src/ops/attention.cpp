@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "kernels/blas.h"
 #include "kernels/kernels.h"
+#include "ops/row_grain.h"
 
 namespace trit {
 namespace {
@@ -30,6 +31,12 @@ T* thread_scratch(int64_t count) {
   return scratch.data();
 }
 
+// Where a row's key and value go: a page of its sequence, and the position in it.
+struct Place {
+  std::byte* page;
+  int64_t position;
+};
+
 // The page of a sequence's position.
 std::byte* page_of(const KvLayer& cache, std::span<const PageTable> tables, int32_t sequence,
                    int64_t position) {
@@ -38,6 +45,14 @@ std::byte* page_of(const KvLayer& cache, std::span<const PageTable> tables, int3
   const auto page = static_cast<size_t>(position / kPagePositions);
   TRIT_CHECK(page < table.size());
   return cache.pages + table[page] * cache.page_bytes;
+}
+
+Place place_of(const KvLayer& cache, std::span<const PageTable> tables, const TokenSlot& slot) {
+  return {page_of(cache, tables, slot.sequence, slot.position), slot.position % kPagePositions};
+}
+
+const kernels::KvRows& kernel_of(const KvLayer& cache) {
+  return kernels::active().kv[static_cast<int>(cache.type)];
 }
 
 // With so many key/value heads of rows to work on, each is one thread's work; with fewer, each of their chunks is.
@@ -62,6 +77,17 @@ std::vector<RowBlock> row_blocks(std::span<const TokenSlot> slots) {
   return blocks;
 }
 
+bool of_different_sequences(std::span<const TokenSlot> slots, std::span<const PageTable> tables) {
+  std::vector<bool> seen(tables.size());
+  for (const TokenSlot& slot : slots) {
+    const auto sequence = static_cast<size_t>(slot.sequence);
+    TRIT_CHECK(sequence < tables.size());
+    if (seen[sequence]) return false;
+    seen[sequence] = true;
+  }
+  return true;
+}
+
 // The forward pass over a batch. A head here is a key/value head g of a block b, with all query heads that read it:
 // i = g B + b, so that a head's keys and values stay near. Its chunks' results (kernels::partial_size) stand in
 // order: [chunk][row][query head].
@@ -73,6 +99,8 @@ struct ForwardPass {
   const KvLayer& cache;
   Matrix out;
   float* log_sums;
+  // Rows to be stored first, where every row is of a sequence of its own; empty: all are there.
+  ConstMatrix k{}, v{};
   std::vector<RowBlock> blocks = row_blocks(slots);
 
   int64_t heads() const { return std::ssize(blocks) * shape.kv_heads; }
@@ -96,7 +124,7 @@ struct ForwardPass {
           page_of(cache, tables, sequence, first + j) + g * cache.head_bytes;
     }
     float* scratch = thread_scratch<float, Use::kKernel>(kernels::attention_scratch_size(D));
-    kernels::active().kv[static_cast<int>(cache.type)].attention_chunk(
+    kernel_of(cache).attention_chunk(
         {q.row(n) + g * group() * D, group(), block(i).rows, q.columns}, pages, positions, D,
         softmax_scale(shape), scratch, partials);
   }
@@ -112,8 +140,29 @@ struct ForwardPass {
     }
   }
 
+  Place place(int64_t i) const {
+    return place_of(cache, tables, slots[static_cast<size_t>(block(i).first)]);
+  }
+  void store(int64_t i) const {
+    const int64_t n = block(i).first, g = i / std::ssize(blocks), D = shape.head_dim;
+    const Place to = place(i);
+    kernel_of(cache).store(k.row(n) + g * D, v.row(n) + g * D, D, to.position,
+                           to.page + g * cache.head_bytes);
+  }
+  // What head i will be stored over comes near.
+  void prefetch(int64_t i) const {
+    if (i >= heads()) return;
+    const Place to = place(i);
+    kernel_of(cache).prefetch(shape.head_dim, to.position,
+                              to.page + i / std::ssize(blocks) * cache.head_bytes);
+  }
+
   void run_by_heads() const {
     parallel_for(heads(), [&](int64_t i) {
+      if (k.rows > 0) {
+        prefetch(i + 1);
+        store(i);
+      }
       double* partials = thread_scratch<double, Use::kPartials>(chunks(i) * chunk_size(i));
       for (int64_t c = 0; c < chunks(i); ++c) run_chunk(i, c, partials + c * chunk_size(i));
       merge(i, partials);
@@ -197,7 +246,7 @@ RotaryTable::RotaryTable(int64_t head_dim, float theta, int64_t positions)
 void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t head_dim, Matrix x,
             float direction) {
   TRIT_CHECK(x.rows == static_cast<int64_t>(slots.size()) && x.columns % head_dim == 0);
-  parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.rows, row_grain(x.columns), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const int64_t position = slots[static_cast<size_t>(n)].position;
       TRIT_CHECK(position < table.positions());
@@ -208,6 +257,9 @@ void rotary(const RotaryTable& table, std::span<const TokenSlot> slots, int64_t 
     }
   });
 }
+
+// Heads of rows that are worth handing to a thread to be stored.
+constexpr int64_t kHeadsOfAThread = 8;
 
 int64_t kv_head_bytes(KvType type, const AttentionShape& shape) {
   return kernels::kv_page_layout(type, shape.head_dim).bytes;
@@ -220,19 +272,23 @@ void cache_keys_values(const AttentionShape& shape, ConstMatrix k, ConstMatrix v
                        std::span<const TokenSlot> slots, std::span<const PageTable> tables,
                        const KvLayer& cache) {
   const int64_t D = shape.head_dim;
-  const auto store = kernels::active().kv[static_cast<int>(cache.type)].store;
-  // Split by heads: neighbouring positions may share bytes.
-  parallel_ranges(shape.kv_heads, k.rows < 16 ? shape.kv_heads : 1,
-                  [&](int64_t begin, int64_t end) {
-                    for (int64_t n = 0; n < k.rows; ++n) {
-                      const auto [sequence, position] = slots[static_cast<size_t>(n)];
-                      std::byte* page = page_of(cache, tables, sequence, position);
-                      for (int64_t g = begin; g < end; ++g) {
-                        store(k.row(n) + g * D, v.row(n) + g * D, D, position % kPagePositions,
-                              page + g * cache.head_bytes);
-                      }
-                    }
-                  });
+  const kernels::KvRows& kernel = kernel_of(cache);
+  // Split by heads: neighbouring positions may share bytes. A head's rows one after the other: their keys do.
+  const auto store_head = [&](int64_t g) {
+    Place next = place_of(cache, tables, slots[0]);
+    for (int64_t n = 0; n < k.rows; ++n) {
+      const Place place = next;
+      if (n + 1 < k.rows) next = place_of(cache, tables, slots[static_cast<size_t>(n) + 1]);
+      if (next.page != place.page)
+        kernel.prefetch(D, next.position, next.page + g * cache.head_bytes);
+      kernel.store(k.row(n) + g * D, v.row(n) + g * D, D, place.position,
+                   place.page + g * cache.head_bytes);
+    }
+  };
+  const int64_t grain = std::max<int64_t>(1, kHeadsOfAThread / k.rows);
+  parallel_ranges(shape.kv_heads, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) store_head(g);
+  });
 }
 
 void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<const TokenSlot> slots,
@@ -244,6 +300,18 @@ void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<con
     pass.run_by_heads();
   } else {
     pass.run_by_chunks();
+  }
+}
+
+void cache_and_attend(const AttentionShape& shape, ConstMatrix q, ConstMatrix k, ConstMatrix v,
+                      std::span<const TokenSlot> slots, std::span<const PageTable> tables,
+                      const KvLayer& cache, Matrix out, float* log_sums) {
+  const ForwardPass pass{shape, q, slots, tables, cache, out, log_sums, k, v};
+  if (pass.heads() >= kManyHeads && of_different_sequences(slots, tables)) {
+    pass.run_by_heads();
+  } else {
+    cache_keys_values(shape, k, v, slots, tables, cache);
+    attention_forward(shape, q, slots, tables, cache, out, log_sums);
   }
 }
 

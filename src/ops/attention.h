@@ -76,6 +76,12 @@ void attention_forward(const AttentionShape& shape, ConstMatrix q, std::span<con
                        std::span<const PageTable> tables, const KvLayer& cache, Matrix out,
                        float* log_sums);
 
+// Both: rows are stored, then attended to. Where each row is of a sequence of its own, a head's row is stored right
+// before it is read, while the next one's memory comes.
+void cache_and_attend(const AttentionShape& shape, ConstMatrix q, ConstMatrix k, ConstMatrix v,
+                      std::span<const TokenSlot> slots, std::span<const PageTable> tables,
+                      const KvLayer& cache, Matrix out, float* log_sums);
+
 // For a batch of `sequences` whole sequences of T rows each (row b T + t at position t): overwrites
 // dq [N, H D], dk and dv [N, G D], given out and log_sums of the forward pass.
 void attention_backward(const AttentionShape& shape, int64_t sequences, ConstMatrix q,

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -73,6 +74,35 @@ TEST_P(AttentionTest, DependsNeitherOnPagesNorPiecesNorThreads) {
     }
   }
   set_thread_count(before);
+}
+
+// 20 sequences that begin one after the other, a row of each at a time, stored and attended to in one call and in two.
+// In every third step the first has two rows, and the second of them sees the first.
+TEST_P(AttentionTest, StoresAndAttendsAtOnceAsInTwoCalls) {
+  constexpr int32_t kSequences = 20;
+  std::vector<int32_t> pages[kSequences];
+  std::vector<PageTable> tables;
+  for (int32_t i = 0; i < kSequences; ++i) {
+    pages[i] = {2 * i, 2 * i + 1};
+    tables.emplace_back(pages[i]);
+  }
+  const Cache one(kShape, GetParam(), 2 * kSequences), two(kShape, GetParam(), 2 * kSequences);
+  int32_t length[kSequences] = {};
+  for (int32_t step = 0; step < 85; ++step) {
+    std::vector<TokenSlot> slots;
+    for (int32_t i = 0; i < std::min(step + 1, kSequences); ++i) slots.push_back({i, length[i]++});
+    if (step % 3 == 1) slots.push_back({0, length[0]++});
+    const auto n = std::ssize(slots);
+    const auto seed = static_cast<uint64_t>(10 * step);
+    const Rows q(n, kShape.query_columns(), seed + 1), k(n, kShape.kv_columns(), seed + 2),
+        v(n, kShape.kv_columns(), seed + 3);
+    const Rows first(n, kShape.query_columns(), seed + 4), second(n, kShape.query_columns(), 5);
+    cache_and_attend(kShape, q.view, k.view, v.view, slots, tables, one.layer, first.view, nullptr);
+    cache_keys_values(kShape, k.view, v.view, slots, tables, two.layer);
+    attention_forward(kShape, q.view, slots, tables, two.layer, second.view, nullptr);
+    for (int64_t i = 0; i < first.view.size(); ++i)
+      ASSERT_EQ(first.view.data[i], second.view.data[i]) << "step " << step;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, AttentionTest,

@@ -10,6 +10,8 @@
 #include "kernels/blas.h"
 #include "kernels/kernels.h"
 #include "ops/norm.h"
+#include "ops/row_grain.h"
+#include "ops/tile_product.h"
 #include "quant/packing.h"
 
 namespace trit {
@@ -36,7 +38,7 @@ void for_tiles(int64_t rows, int64_t outputs, Body body) {
 
 void quantize_rows(ConstMatrix x, int64_t padded, int8_t* q, double* step, int32_t* sum) {
   std::atomic<int64_t> broken{-1};
-  parallel_ranges(x.rows, 16, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.rows, row_grain(x.columns), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       step[r] = kernels::active().quantize_i8(x.row(r), x.columns, padded, q + r * padded, sum + r);
       if (!std::isfinite(step[r])) broken = r;
@@ -45,104 +47,6 @@ void quantize_rows(ConstMatrix x, int64_t padded, int8_t* q, double* step, int32
   if (broken >= 0) {
     failure("activations of row {} hold a NaN or an infinity; int8 activations need finite values",
             broken.load());
-  }
-}
-
-// Rows of a layer in tiles, for one thread.
-struct TilePiece {
-  const LinearOutput* output;
-  int64_t first, count;  // tiles
-};
-
-// Rows of a product that a thread takes at a time. Of one or two tokens as few as the kernels take together, four tiles, so
-// that no thread is left waiting (base 3: those share a table of look-ups; two tiles are slower). More tokens gain from more
-// rows, until their sums outgrow the second cache.
-constexpr int64_t kPieceRows = 256, kPieceRowsOfMany = 128, kManyTokens = 17, kFewTokens = 2;
-
-int64_t piece_rows(TileForm form, int64_t tokens) {
-  if (tokens <= kFewTokens) return 4 * tile_rows(form);
-  return tokens < kManyTokens ? kPieceRows : kPieceRowsOfMany;
-}
-
-std::vector<TilePiece> tile_pieces(std::span<const LinearOutput> outputs, int64_t tokens) {
-  std::vector<TilePiece> pieces;
-  for (const LinearOutput& output : outputs) {
-    const Linear& layer = *output.layer;
-    const int64_t tiles = row_tiles(layer.tile_form, layer.outputs);
-    const int64_t step = piece_rows(layer.tile_form, tokens) / tile_rows(layer.tile_form);
-    for (int64_t first = 0; first < tiles; first += step)
-      pieces.push_back({&output, first, std::min(step, tiles - first)});
-  }
-  return pieces;
-}
-
-// Look-up tables of the rows of activations, when the kernels want them; null otherwise.
-const uint8_t* base3_tables(std::span<const LinearOutput> outputs, const LinearInput& input,
-                            Workspace& workspace) {
-  const kernels::Table& kernel = kernels::active();
-  const bool wanted = std::ranges::any_of(
-      outputs, [](const LinearOutput& o) { return o.layer->tile_form == TileForm::kBase3; });
-  if (!wanted || input.rows > kernel.base3_table_rows) return nullptr;
-  const int64_t blocks = tile_blocks(TileForm::kBase3, input.columns);
-  const int64_t bytes = blocks * kernel.base3_table_bytes;
-  uint8_t* tables = workspace.get<uint8_t>("linear tables", input.rows * bytes);
-  constexpr int64_t kBlocks = 64;  // of a thread's turn
-  const int64_t turns = (blocks + kBlocks - 1) / kBlocks;
-  parallel_for(input.rows * turns, [&](int64_t i) {
-    const int64_t row = i / turns, first = i % turns * kBlocks;
-    kernel.base3_tables(input.q + row * input.q_stride + first * kBase3Inputs,
-                        std::min(kBlocks, blocks - first),
-                        tables + row * bytes + first * kernel.base3_table_bytes);
-  });
-  return tables;
-}
-
-void tile_piece_forward(const TilePiece& piece, const LinearInput& input, const uint8_t* tables,
-                        int32_t* sums) {
-  const kernels::Table& kernel = kernels::active();
-  const Linear& layer = *piece.output->layer;
-  const Matrix y = piece.output->y;
-  const uint8_t* w = layer.tiles + piece.first * tile_bytes(layer.tile_form, layer.inputs);
-  const int64_t blocks = tile_blocks(layer.tile_form, layer.inputs);
-  if (layer.tile_form == TileForm::kTwoBit) {
-    kernel.two_bit_gemm_i8(w, piece.count, blocks, input.q, input.q_stride, input.sum, input.rows,
-                           sums, kPieceRows);
-  } else {
-    kernel.base3_gemm_i8(w, piece.count, blocks, input.q, input.q_stride, input.sum, tables,
-                         input.rows, sums, kPieceRows);
-  }
-  const int64_t row = piece.first * tile_rows(layer.tile_form);
-  const int64_t here = std::min(piece.count * tile_rows(layer.tile_form), layer.outputs - row);
-  for (int64_t t = 0; t < input.rows; ++t) {
-    kernel.scale_i32(sums + t * kPieceRows, input.step[t] * static_cast<double>(layer.scale), here,
-                     y.row(t) + row);
-  }
-}
-
-// One thread is done with so little before others would have begun.
-bool is_quick(std::span<const LinearOutput> outputs, int64_t tokens) {
-  constexpr int64_t kQuickBytes = 96 << 10;  // of weights: half a microsecond from the second cache
-  int64_t bytes = 0;
-  for (const LinearOutput& o : outputs)
-    bytes += tiled_bytes(o.layer->tile_form, o.layer->outputs, o.layer->inputs);
-  return bytes * tokens < kQuickBytes;
-}
-
-void tiles_forward(std::span<const LinearOutput> outputs, const LinearInput& input,
-                   Workspace& workspace) {
-  const std::vector<TilePiece> pieces = tile_pieces(outputs, input.rows);
-  const uint8_t* tables = base3_tables(outputs, input, workspace);
-  const auto body = [&](int64_t i) {
-    thread_local std::vector<int32_t> sums;
-    if (sums.size() < static_cast<size_t>(input.rows * kPieceRows))
-      sums.resize(static_cast<size_t>(input.rows * kPieceRows));
-    tile_piece_forward(pieces[static_cast<size_t>(i)], input, tables, sums.data());
-  };
-  const auto count = static_cast<int64_t>(pieces.size());
-  if (is_quick(outputs, input.rows)) {
-    for (int64_t i = 0; i < count; ++i) body(i);
-  } else {
-    parallel_for(count, body);
   }
 }
 
@@ -279,19 +183,6 @@ void linear_forward(std::span<const LinearOutput> outputs, const LinearInput& in
 void linear_forward(const Linear& layer, const LinearInput& input, Matrix y, Workspace& workspace) {
   const LinearOutput output{&layer, y};
   linear_forward({&output, 1}, input, workspace);
-}
-
-void announce_product(std::span<const Linear* const> layers) {
-  ReadAhead ahead;
-  size_t part = 0;
-  for (const Linear* layer : layers) {
-    if (layer->tiles == nullptr || part == ahead.parts.size()) continue;
-    const TileForm form = layer->tile_form;
-    ahead.parts[part++] = {reinterpret_cast<const std::byte*>(layer->tiles),
-                           static_cast<size_t>(tiled_bytes(form, layer->outputs, layer->inputs))};
-    ahead.index_bytes = piece_rows(form, 1) / tile_rows(form) * tile_bytes(form, layer->inputs);
-  }
-  read_ahead(ahead);
 }
 
 void linear_backward(const Linear& layer, ConstMatrix x, ConstMatrix dy, Matrix dx, float* dW,

@@ -73,10 +73,6 @@ void linear_forward(std::span<const LinearOutput> outputs, const LinearInput& in
                     Workspace& workspace);
 void linear_forward(const Linear& layer, const LinearInput& input, Matrix y, Workspace& workspace);
 
-// Tells waiting threads (read_ahead) that a product of one token with these layers, up to three, or with a head comes
-// behind the loop that is next. Layers not in tiles are left out.
-void announce_product(std::span<const Linear* const> layers);
-
 // Given dy [rows, outputs] for the layer's input x [rows, inputs] (before the inner norm):
 //   dx += dy W', dW += dy^T u', dgain += the norm's part (null if there is none)
 // with W' and u' the dequantised weights and activations: both quantisers pass the gradient straight

@@ -5,16 +5,17 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "ops/row_grain.h"
 
 namespace trit {
 
 namespace {
-constexpr int64_t kGrain = 32;  // rows that one thread takes at a time
+constexpr int64_t kGrain = 32;  // rows that one thread takes at a time, backwards
 }
 
 void rmsnorm_forward(ConstMatrix x, const float* gain, float epsilon, Matrix y) {
   TRIT_CHECK(x.rows == y.rows && x.columns == y.columns);
-  parallel_ranges(x.rows, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_ranges(x.rows, row_grain(x.columns), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       kernels::active().rmsnorm(x.row(r), gain, x.columns, epsilon, y.row(r));
     }

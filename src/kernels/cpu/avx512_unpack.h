@@ -3,7 +3,7 @@
 // [group of 4 inputs][4 registers][64 bytes], in every register 16 rows of 4 neighbouring inputs.
 //
 //   two_bit  up to 4 tiles of 16 rows: register i is tile i
-//   base3    a tile of 64 rows: 128-bit lane l of register i holds rows 16 l + 4 i to 16 l + 4 i + 3
+//   base3    a tile of 64 rows: register i is rows 16 i to 16 i + 15
 
 #include <cstdint>
 
@@ -18,7 +18,5 @@ using UnpackCodes = void(const uint8_t* w, int64_t tile_bytes, int64_t tiles, in
                          uint8_t* codes);
 
 UnpackCodes unpack_two_bit_avx512, unpack_base3_avx512vnni, unpack_base3_avx512vbmi;
-// Registers 0 and 1 of base3, or 2 and 3 in their place.
-void unpack_base3_half_avx512vbmi(const uint8_t* w, int64_t half, int64_t blocks, uint8_t* codes);
 
 }  // namespace trit::kernels

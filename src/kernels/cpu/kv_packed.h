@@ -65,9 +65,9 @@ constexpr int64_t kRowBytes = 32;  // of every type
 TRIT_INLINE void prefetch(const std::byte* p) { __builtin_prefetch(p, 0, 2); }
 
 // For each of H heads (1, 2, 4) and S vectors of lanes side by side (1, 2, 4): finish(h, s, begin(h) + the sum over
-// `rows` rows, S vectors each, of row times weight). w: [H, w_stride]. What lies `ahead` bytes on is prefetched.
-// The sums have names: g++ 12 would spill an array, and copies members of a struct back and forth.
-template <class Kv, int H, int S, class Begin, class Finish>
+// `rows` rows, S vectors each, kStride bytes apart, of row times weight). w: [H, w_stride]. What lies `ahead` bytes on is
+// prefetched. The sums have names: g++ 12 would spill an array, and copies members of a struct back and forth.
+template <class Kv, int H, int S, int64_t kStride = S* kRowBytes, class Begin, class Finish>
 TRIT_INLINE void accumulate(const std::byte* x, int64_t ahead, int64_t rows,
                             const typename Kv::Weight* w, int64_t w_stride, Begin begin,
                             Finish finish) {
@@ -79,7 +79,7 @@ TRIT_INLINE void accumulate(const std::byte* x, int64_t ahead, int64_t rows,
   Sum a3 = begin(kFour ? 3 : 0), b3 = a3, c3 = a3, d3 = a3;
   const typename Kv::Weight *w1 = w + (kTwo ? w_stride : 0), *w2 = w + (kFour ? 2 * w_stride : 0),
                             *w3 = w + (kFour ? 3 * w_stride : 0);
-  for (int64_t r = 0; r < rows; ++r, x += S * kRowBytes) {
+  for (int64_t r = 0; r < rows; ++r, x += kStride) {
     prefetch(x + ahead);
     if constexpr (kQuad) prefetch(x + ahead + 64);
     const auto a = Kv::load_row(x), b = Kv::load_row(x + (kPair ? kRowBytes : 0)),
@@ -193,16 +193,15 @@ TRIT_INLINE Ints first_sum(const Queries<Kv>& q, int h, int64_t group) {
   return splat_ints(Kv::kZero == 0 ? 0 : q.bias[h * q.stride + group]);
 }
 
-// Scores of the 64 positions of a page: [H] rows, kChunkPositions apart.
-template <class Kv, int H>
-TRIT_INLINE void page_scores(const std::byte* page, const std::byte* next,
-                             const KvPageLayout& layout, const Queries<Kv>& q, int64_t D,
-                             float* scores) {
+// Scores of the first 16 S positions of a page: [H] rows, kChunkPositions apart.
+template <class Kv, int H, int S>
+TRIT_INLINE void score_positions(const std::byte* page, int64_t ahead, const KvPageLayout& layout,
+                                 const Queries<Kv>& q, int64_t D, float* scores) {
   const int64_t group = Kv::kGroup == 0 ? D : Kv::kGroup;
   for (int64_t d = 0, g = 0; d < D; d += group, ++g) {
     const int64_t dims = D - d < group ? D - d : group, row = d / Kv::kTogether;
-    accumulate<Kv, H, 4>(
-        page + row * kKeyRowBytes, next - page, (dims + Kv::kTogether - 1) / Kv::kTogether,
+    accumulate<Kv, H, S, kKeyRowBytes>(
+        page + row * kKeyRowBytes, ahead, (dims + Kv::kTogether - 1) / Kv::kTogether,
         q.weights + row * Kv::kSteps, q.stride, [&](int h) { return first_sum(q, h, g); },
         [&](int h, int s, f32x16 sum) {
           f32x16 score = sum * q.factor[h];
@@ -212,6 +211,20 @@ TRIT_INLINE void page_scores(const std::byte* page, const std::byte* next,
           float* at = scores + h * kChunkPositions + 16 * s;
           store(at, g == 0 ? score : load(at) + score);
         });
+  }
+}
+
+// Of a page's first `count` positions, or some more.
+template <class Kv, int H>
+TRIT_INLINE void page_scores(const std::byte* page, int64_t count, int64_t ahead,
+                             const KvPageLayout& layout, const Queries<Kv>& q, int64_t D,
+                             float* scores) {
+  if (count > 32) {
+    score_positions<Kv, H, 4>(page, ahead, layout, q, D, scores);
+  } else if (count > 16) {
+    score_positions<Kv, H, 2>(page, ahead, layout, q, D, scores);
+  } else {
+    score_positions<Kv, H, 1>(page, ahead, layout, q, D, scores);
   }
 }
 
@@ -297,9 +310,8 @@ TRIT_INLINE Ints first_sum(const ValueWeights<Kv>& w, int h) {
 
 // Adds a page's weighted values to out [H, columns]; p: [H] rows, kChunkPositions apart, of `count` positions.
 template <class Kv, int H>
-TRIT_INLINE void page_values(const std::byte* page, const std::byte* next,
-                             const KvPageLayout& layout, const float* p, int64_t count,
-                             int64_t columns, float* out) {
+TRIT_INLINE void page_values(const std::byte* page, int64_t ahead, const KvPageLayout& layout,
+                             const float* p, int64_t count, int64_t columns, float* out) {
   const int64_t group = Kv::kGroup == 0 ? columns : Kv::kGroup;
   const int64_t rows = (count + Kv::kTogether - 1) / Kv::kTogether;
   constexpr int64_t kRows = kPagePositions / Kv::kTogether;
@@ -312,7 +324,7 @@ TRIT_INLINE void page_values(const std::byte* page, const std::byte* next,
     int64_t c = first;
     const auto strip = [&](auto vectors) {
       accumulate<Kv, H, decltype(vectors)::value>(
-          page + layout.values + kRows * c * 2, next - page, rows, w.weights, w.stride,
+          page + layout.values + kRows * c * 2, ahead, rows, w.weights, w.stride,
           [&](int h) { return first_sum(w, h); },
           [&](int h, int s, f32x16 sum) {
             float* at = out + h * columns + c + 16 * s;
@@ -326,31 +338,48 @@ TRIT_INLINE void page_values(const std::byte* page, const std::byte* next,
   }
 }
 
-// H queries, each with its number of positions, in ascending order.
+// The values of a page's first `count` positions.
+template <class Kv>
+TRIT_INLINE void prefetch_values(const std::byte* page, const KvPageLayout& layout, int64_t count,
+                                 int64_t columns) {
+  constexpr int64_t kRows = kPagePositions / Kv::kTogether;
+  const int64_t rows = (count + Kv::kTogether - 1) / Kv::kTogether;
+  for (int64_t c = 0, width = 0; c < columns; c += width) {
+    width = strip_width<Kv>(columns - c);
+    const std::byte* strip = page + layout.values + kRows * c * 2;
+    for (int64_t byte = 0; byte < rows * width * 2; byte += 64) prefetch(strip + byte);
+  }
+}
+
+// H queries, each with its number of positions, in ascending order. `fresh`: nobody has just read the same pages.
 template <class Kv, int H>
 TRIT_INLINE void attend(const float* const* q, const int64_t* counts, const std::byte* const* pages,
-                        const KvPageLayout& layout, int64_t D, float scale, float* scratch,
-                        double* partials) {
+                        const KvPageLayout& layout, int64_t D, float scale, bool fresh,
+                        float* scratch, double* partials) {
   const int64_t count = counts[H - 1];
   const int64_t columns = value_columns(D);
   float *scores = scratch, *out = scores + 4 * kChunkPositions;
   const Queries<Kv> queries = make_queries<H>(Kv{}, q, D, scale, out + 4 * columns);
   // While a page's keys are worked on, the next page's come; behind the last ones, the first page's values.
-  const int64_t last = pages_of(count) - 1;
-  for (int64_t i = 0; i <= last; ++i) {
-    const std::byte* next = i < last ? pages[i + 1] : pages[0] + layout.values;
-    page_scores<Kv, H>(pages[i], next, layout, queries, D, scores + i * kPagePositions);
+  const int64_t last = pages_of(count) - 1, last_count = count - last * kPagePositions;
+  if (fresh && last == 0) prefetch_values<Kv>(pages[0], layout, count, columns);
+  const auto ahead = [&](int64_t i, const std::byte* next) { return fresh ? next - pages[i] : 0; };
+  for (int64_t i = 0; i < last; ++i) {
+    score_positions<Kv, H, 4>(pages[i], ahead(i, pages[i + 1]), layout, queries, D,
+                              scores + i * kPagePositions);
   }
+  page_scores<Kv, H>(pages[last], last_count, last == 0 ? 0 : ahead(last, pages[0] + layout.values),
+                     layout, queries, D, scores + last * kPagePositions);
   for (int h = 0; h < H; ++h) {
     const std::byte* soon = pages[h < last ? h + 1 : 0];
     exponentials(scores + h * kChunkPositions, counts[h], partials + h * partial_size(D),
-                 soon + layout.values, soon + (h < last ? layout.bytes : 0));
+                 soon + layout.values, soon + (fresh && h < last ? layout.bytes : 0));
   }
   for (int64_t i = 0; i < H * columns; i += 16) store(out + i, f32x16{});
   for (int64_t i = 0; i <= last; ++i) {
-    const int64_t here = i < last ? kPagePositions : count - last * kPagePositions;
-    page_values<Kv, H>(pages[i], pages[i < last ? i + 1 : i], layout, scores + i * kPagePositions,
-                       here, columns, out);
+    page_values<Kv, H>(pages[i], ahead(i, pages[i < last ? i + 1 : i]), layout,
+                       scores + i * kPagePositions, i < last ? kPagePositions : last_count, columns,
+                       out);
   }
   for (int h = 0; h < H; ++h) {
     double* weighted = partials + h * partial_size(D) + 2;
@@ -374,7 +403,8 @@ TRIT_INLINE void attention_chunk(const QueryBlock& queries, const std::byte* con
       q[h] = query_at(queries, i + h, D);
       counts[h] = count_at(queries, i + h, count);
     }
-    attend<Kv, H>(q, counts, pages, layout, D, scale, scratch, partials + i * partial_size(D));
+    attend<Kv, H>(q, counts, pages, layout, D, scale, i == 0, scratch,
+                  partials + i * partial_size(D));
     i += H;
   };
   while (all - i >= 4) some(std::integral_constant<int, 4>{});
@@ -396,9 +426,9 @@ void attention_chunk_int4(const QueryBlock& queries, const std::byte* const* pag
 }
 
 void add_kv_rows(Table& t) {
-  t.kv[static_cast<int>(KvType::kF32)] = {store_f32, attention_chunk_f32};
-  t.kv[static_cast<int>(KvType::kF16)] = {store_f16, attention_chunk_f16};
-  t.kv[static_cast<int>(KvType::kInt8)] = {store_int8, attention_chunk_int8};
-  t.kv[static_cast<int>(KvType::kInt4)] = {store_int4, attention_chunk_int4};
+  t.kv[static_cast<int>(KvType::kF32)] = {prefetch_f32, store_f32, attention_chunk_f32};
+  t.kv[static_cast<int>(KvType::kF16)] = {prefetch_f16, store_f16, attention_chunk_f16};
+  t.kv[static_cast<int>(KvType::kInt8)] = {prefetch_int8, store_int8, attention_chunk_int8};
+  t.kv[static_cast<int>(KvType::kInt4)] = {prefetch_int4, store_int4, attention_chunk_int4};
   t.attention_merge = attention_merge;
 }

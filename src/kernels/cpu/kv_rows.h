@@ -19,6 +19,13 @@ void store_f32(const float* k, const float* v, int64_t D, int64_t place, std::by
   for (int64_t d = 0; d < value_columns(D); ++d) value[d] = d < D ? v[d] : 0.0f;
 }
 
+void prefetch_f32(int64_t D, int64_t place, const std::byte* page) {
+  const float* key = F32Page(page, D).keys + place / kKeyBlock * kKeyBlock * D + place % kKeyBlock;
+  for (int64_t d = 0; d < D; ++d) __builtin_prefetch(key + d * kKeyBlock, 0, 2);
+  const float* value = F32Page(page, D).values + place * value_columns(D);
+  for (int64_t d = 0; d < value_columns(D); d += 16) __builtin_prefetch(value + d, 0, 2);
+}
+
 // Doubles in scratch memory of floats: two floats' room each.
 TRIT_INLINE double load_score(const float* scores, int64_t j) {
   double s;
@@ -150,9 +157,13 @@ void attention_chunk_f32(const QueryBlock& queries, const std::byte* const* page
   }
 }
 
-// A chunk counts exp(its largest score - the largest of all) fold.
+// A chunk counts exp(its largest score - the largest of all) fold; a chunk alone, once.
 float attention_merge(const double* partials, int64_t chunks, int64_t stride, int64_t D,
                       float* out) {
+  if (chunks == 1) {
+    for (int64_t d = 0; d < D; ++d) out[d] = static_cast<float>(partials[2 + d] / partials[1]);
+    return static_cast<float>(partials[0] + __builtin_log(partials[1]));
+  }
   double largest = partials[0], total = 0;
   for (int64_t c = 1; c < chunks; ++c) {
     const double at = partials[c * stride];

@@ -58,6 +58,30 @@ TRIT_INLINE void for_strips(std::byte* page, const KvPageLayout& layout, int64_t
   }
 }
 
+// Brings near what is to be stored at `place`.
+template <class Kv>
+TRIT_INLINE void prefetch_place(int64_t D, int64_t place, const std::byte* page) {
+  const KvPageLayout layout = kv_page_layout(Kv::kType, D);
+  for (int64_t row = 0; row * Kv::kTogether < D; ++row)
+    prefetch(page + row * kKeyRowBytes + place * 2);
+  constexpr int64_t kRows = kPagePositions / Kv::kTogether;
+  for (int64_t c = 0, width = 0; c < value_columns(D); c += width) {
+    width = strip_width<Kv>(value_columns(D) - c);
+    const std::byte* row = page + layout.values + (kRows * c + place / Kv::kTogether * width) * 2;
+    prefetch(row);
+    if (width > 32) prefetch(row + 64);
+  }
+}
+void prefetch_f16(int64_t D, int64_t place, const std::byte* page) {
+  prefetch_place<HalfKv>(D, place, page);
+}
+void prefetch_int8(int64_t D, int64_t place, const std::byte* page) {
+  prefetch_place<Int8Kv>(D, place, page);
+}
+void prefetch_int4(int64_t D, int64_t place, const std::byte* page) {
+  prefetch_place<Int4Kv>(D, place, page);
+}
+
 void store_f16(const float* k, const float* v, int64_t D, int64_t place, std::byte* page) {
   const KvPageLayout layout = kv_page_layout(KvType::kF16, D);
   const f32x16 most = splat(65504.0f);

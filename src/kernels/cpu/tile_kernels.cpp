@@ -5,8 +5,6 @@
 namespace trit::kernels {
 namespace {
 
-constexpr int64_t kFewRows = 3;
-
 // What serves an instruction set.
 struct TileKernels {
   TwoBitKernel *two_bit_few, *two_bit_many;
@@ -16,6 +14,7 @@ struct TileKernels {
   int64_t table_rows = 0, table_bytes = 0;
   TwoBitKernel* two_bit_some = nullptr;  // for 3 to some_rows rows, before few and many
   int64_t some_rows = 0;
+  int64_t few_rows = 3;
 };
 
 #if defined(__x86_64__)
@@ -58,10 +57,9 @@ constexpr TileKernels kAmx = {
     .base3_many = base3_gemm_amx,
     .base3_look_up = base3_look_up_avx512vbmi,
     .base3_tables = base3_tables_avx512vbmi,
-    .table_rows = 3,
+    .table_rows = 2,
     .table_bytes = 256,
-    .two_bit_some = two_bit_some_avx512vnni,
-    .some_rows = 3,
+    .few_rows = 2,
 };
 #elif defined(__aarch64__)
 constexpr TileKernels kNeon = {
@@ -101,9 +99,9 @@ constexpr TileKernels kI8mm = {
 template <const TileKernels& kernels>
 void two_bit(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x, int64_t x_stride,
              const int32_t* x_sum, int64_t T, int32_t* y, int64_t y_stride) {
-  const auto multiply = T >= kFewRows && T <= kernels.some_rows ? kernels.two_bit_some
-                        : T <= kFewRows                         ? kernels.two_bit_few
-                                                                : kernels.two_bit_many;
+  const auto multiply = T >= 3 && T <= kernels.some_rows ? kernels.two_bit_some
+                        : T <= kernels.few_rows          ? kernels.two_bit_few
+                                                         : kernels.two_bit_many;
   multiply(w, tiles, blocks, x, x_stride, x_sum, T, y, y_stride);
 }
 
@@ -111,7 +109,7 @@ template <const TileKernels& kernels>
 void base3(const uint8_t* w, int64_t tiles, int64_t blocks, const int8_t* x, int64_t x_stride,
            const int32_t* x_sum, const uint8_t* tables, int64_t T, int32_t* y, int64_t y_stride) {
   (tables != nullptr ? kernels.base3_look_up
-   : T <= kFewRows
+   : T <= kernels.few_rows
        ? kernels.base3_few
        : kernels.base3_many)(w, tiles, blocks, x, x_stride, x_sum, tables, T, y, y_stride);
 }
