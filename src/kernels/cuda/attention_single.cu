@@ -76,7 +76,7 @@ __device__ void make_queries(const SingleRows& a, const Work& w, const PageForm&
 
 // kHalves: 1 up to 8 heads.
 template <KvType kType, int kD, int kHalves, bool kRotates>
-__global__ void __launch_bounds__(kThreads, kType == KvType::kF16 ? 3 : 4)
+__global__ void __launch_bounds__(kThreads, kType == KvType::kInt4 ? 4 : 3)
     single_kernel(SingleRows a) {
   extern __shared__ __align__(16) std::byte shared[];
   constexpr int kHeads = 8 * kHalves;
