@@ -10,6 +10,7 @@ namespace trit::cuda {
 namespace {
 
 constexpr int64_t kMostDims = 256;
+constexpr int64_t kFewChunks = 16;
 constexpr int64_t kBlocksEach = 3;  // of single rows, that a multiprocessor runs together
 
 // Blocks that share the query heads of a key/value head: 8 or 16 each (one block of attention_any.cu up to 4).
@@ -60,8 +61,14 @@ void attend_singles(StreamHandle stream, SingleRows rows, int64_t count, bool ro
     rows.each = static_cast<int>(chunks_each(now));
     const dim3 grid(static_cast<unsigned>((chunks + rows.each - 1) / rows.each),
                     static_cast<unsigned>(shape.G * parts), static_cast<unsigned>(now));
-    tensor_cores ? attention_of_singles(stream, rows, grid, rotates)
-                 : attention_of_any(stream, rows, grid);
+    if (!tensor_cores) {
+      attention_of_any(stream, rows, grid);
+      continue;
+    }
+    // The last block of a head would take longer for many chunks than a kernel does.
+    rows.merges_apart = chunks > kFewChunks && rows.each < chunks;
+    attention_of_singles(stream, rows, grid, rotates);
+    if (rows.merges_apart) merge_singles(stream, rows, now);
   }
 }
 
