@@ -48,7 +48,9 @@ class CudaBackend : public Backend {
         logits_(head_rows() * config().vocabulary * static_cast<int64_t>(sizeof(float))),
         gathered_(head_rows() * weights_.hidden_width * static_cast<int64_t>(sizeof(float))),
         top_(head_rows() * kTopMost * static_cast<int64_t>(sizeof(TokenLogit))),
-        top_host_(head_rows() * kTopMost * static_cast<int64_t>(sizeof(TokenLogit))),
+        top_host_(std::max(head_rows() * kTopMost, max_rows()) *
+                  static_cast<int64_t>(sizeof(TokenLogit))),
+        rows_host_(head_rows() * 4),
         failed_host_(4) {
     // Kernels write what the host looks at after every step straight into its memory: a copy would take longer.
     *failed() = 0;
@@ -120,12 +122,14 @@ class CudaBackend : public Backend {
   void pass(const Batch& batch) {
     const auto rows = std::ssize(batch.tokens);
     const Control control = send(batch);
-    have_logits_ = rows <= kGraphRows && weights_.ranks.ranks().last_stage();
+    // Of a prompt only few logits are wanted, which nobody has said yet.
+    const bool of_all = rows <= kGraphRows || control.apart;
+    have_best_ = of_all && weights_.ranks.ranks().last_stage();
+    have_logits_ = have_best_ && rows <= head_rows();
     step_rows_ = rows;
-    top_rows_ = 0;
-    if (rows > kGraphRows)
+    if (!of_all)
       queue_pass(rows, control);
-    else if (weights_.ranks.only_queues())
+    else if (rows <= kGraphRows && weights_.ranks.only_queues())
       graph_for(rows, control).launch(stream_.handle());
     else
       queue_step(rows, control);
@@ -265,8 +269,13 @@ class CudaBackend : public Backend {
   void queue_step(int64_t rows, const Control& control) {
     queue_pass(rows, control);
     if (!weights_.ranks.ranks().last_stage()) return;
-    cuda::logits(stream_.handle(), weights_, state_.a, rows, logits_.as<float>(), state_);
-    queue_top(logits_.as<float>(), rows, 1, top_host_.as<int32_t>());
+    auto* tokens = top_host_.as<int32_t>();
+    const int64_t pieces = (rows + head_rows() - 1) / head_rows();
+    for (int64_t i = 0; i < pieces; ++i) {
+      const int64_t first = rows * i / pieces, count = rows * (i + 1) / pieces - first;
+      queue_logits(state_.a + first * weights_.hidden_width, count);
+      queue_top(count, 1, tokens + first, tokens + rows + first);
+    }
   }
 
   const Graph& graph_for(int64_t rows, const Control& control) {
@@ -277,30 +286,34 @@ class CudaBackend : public Backend {
     return graph;
   }
 
-  // [rows, k] tokens and then values.
-  void queue_top(const float* logits, int64_t rows, int64_t k, int32_t* tokens) {
-    cuda::top_logits(stream_.handle(), logits, rows, config().vocabulary, k, tokens,
-                     reinterpret_cast<float*>(tokens + rows * k), state_.scratch);
+  void queue_logits(const float* hidden, int64_t rows) {
+    cuda::logits(stream_.handle(), weights_, hidden, rows, logits_.as<float>(), state_);
+  }
+  // Of the first rows of logits_, or those from `from` on: [rows, k] tokens and values, words each.
+  void queue_top(int64_t rows, int64_t k, int32_t* tokens, int32_t* values,
+                 const float* from = nullptr) {
+    cuda::top_logits(stream_.handle(), from != nullptr ? from : logits_.as<float>(), rows,
+                     config().vocabulary, k, tokens, reinterpret_cast<float*>(values),
+                     state_.scratch);
   }
 
   // The logits of these rows, one after the other on the device: those that the step made, or made now.
   const float* logits_of(std::span<const int64_t> rows) {
-    if (have_logits_) {
-      const bool in_order = std::ranges::adjacent_find(rows, [](int64_t a, int64_t b) {
-                              return b != a + 1;
-                            }) == rows.end();
-      if (in_order) return logits_.as<float>() + rows[0] * config().vocabulary;
-    }
+    const bool in_order = std::ranges::adjacent_find(
+                              rows, [](int64_t a, int64_t b) { return b != a + 1; }) == rows.end();
+    if (have_logits_ && in_order) return logits_.as<float>() + rows[0] * config().vocabulary;
     have_logits_ = false;
     const auto count = std::ssize(rows);
     const int64_t width = weights_.hidden_width;
-    for (int64_t i = 0; i < count; ++i) {
-      cuda::copy_on_device(gathered_.as<float>() + i * width,
-                           state_.a + rows[static_cast<size_t>(i)] * width, 4 * width,
-                           stream_.handle());
+    if (in_order) {
+      queue_logits(state_.a + rows[0] * width, count);
+      return logits_.as<float>();
     }
-    cuda::logits(stream_.handle(), weights_, gathered_.as<float>(), count, logits_.as<float>(),
-                 state_);
+    // The caller waits before the next rows are asked for.
+    std::ranges::copy(rows, rows_host_.as<int32_t>());
+    cuda::gather_rows(stream_.handle(), state_.a, rows_host_.as<int32_t>(), count, width, width,
+                      gathered_.as<float>());
+    queue_logits(gathered_.as<float>(), count);
     return logits_.as<float>();
   }
 
@@ -313,15 +326,16 @@ class CudaBackend : public Backend {
         out[static_cast<size_t>(to * k + i)] = {values[from * k + i], tokens[from * k + i]};
     };
     // The step has brought the best of each of its rows along.
-    if (have_logits_ && k == 1 && top_rows_ == 0) {
+    if (have_best_ && k == 1) {
       for (int64_t i = 0; i < count; ++i) read(rows[static_cast<size_t>(i)], step_rows_, i);
       return;
     }
     const float* logits = logits_of(rows);
-    queue_top(logits, count, k, top_.as<int32_t>());
+    auto* on_device = top_.as<int32_t>();
+    queue_top(count, k, on_device, on_device + count * k, logits);
     cuda::copy_to_host(top_host_.data(), top_.data(), 8 * count * k, stream_.handle());
     stream_.wait();
-    top_rows_ = count;
+    have_best_ = false;
     for (int64_t i = 0; i < count; ++i) read(i, count, i);
   }
 
@@ -332,13 +346,13 @@ class CudaBackend : public Backend {
   DeviceMemory cache_;
   cuda::DeviceState state_;
   DeviceMemory logits_, gathered_, top_;
-  PinnedMemory top_host_, failed_host_;
+  PinnedMemory top_host_, rows_host_, failed_host_;
   DeviceMemory control_;
   PinnedMemory control_host_;
   std::map<std::tuple<int64_t, int64_t, bool>, Graph> graphs_;
   bool have_logits_ = false;  // of all rows of the last step, in logits_
+  bool have_best_ = false;    // of each of its rows the likeliest token, in top_host_
   int64_t step_rows_ = 0;     // of the last step
-  int64_t top_rows_ = 0;      // that top_host_ has instead of the step's; 0: the step's
 };
 
 }  // namespace

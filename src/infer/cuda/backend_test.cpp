@@ -262,6 +262,59 @@ TEST(CudaBackend, TopIsOfTheLogits) {
   }
 }
 
+// A token of each of many sequences: the best of all are found in the step, in pieces, and are those of the logits.
+TEST(CudaBackend, ManySequencesHaveTheirOwnLogits) {
+  if (cuda::devices().empty()) GTEST_SKIP() << "no NVIDIA device";
+  constexpr size_t kSequences = 300, kV = 301;
+  const Model model = Model::random(shape(Family::kBitNet), 3);
+  const auto backend = cuda_backend(
+      model.weights(), {.positions = kSequences * 64, .max_rows = int64_t{kSequences}});
+  std::vector<int32_t> pages, first;
+  std::vector<PageTable> tables;
+  std::vector<TokenSlot> slots;
+  std::vector<int64_t> all;
+  for (int32_t s = 0; s < static_cast<int32_t>(kSequences); ++s) {
+    pages.push_back(static_cast<int32_t>(kSequences) - 1 - s);
+    first.push_back(s / 10);  // by tens they begin alike; the last token is each one's own
+    slots.push_back({s, 0});
+    all.push_back(s);
+  }
+  for (size_t i = 0; i < kSequences; ++i) tables.push_back(PageTable(pages).subspan(i, 1));
+  const std::vector<int32_t> last = text(kSequences, 5);
+  backend->run({first, slots, tables});
+  for (TokenSlot& slot : slots) slot.position = 1;
+  backend->run({last, slots, tables});
+
+  const std::vector<int64_t> some{299, 3, 256, 255, 0};
+  std::vector<TokenLogit> best(kSequences), again(kSequences), three(3 * kSequences);
+  std::vector<float> logits(kSequences * kV), of_some(some.size() * kV);
+  backend->top(all, 1, best);
+  backend->logits(all, {logits.data(), int64_t{kSequences}, int64_t{kV}});
+  backend->top(all, 3, three);
+  backend->top(all, 1, again);
+  backend->logits(some, {of_some.data(), std::ssize(some), int64_t{kV}});
+  const auto row_of = [](const std::vector<float>& of, size_t i) {
+    return std::vector<float>(of.begin() + static_cast<std::ptrdiff_t>(i * kV),
+                              of.begin() + static_cast<std::ptrdiff_t>((i + 1) * kV));
+  };
+  CpuBackend cpu(model.weights(), {.positions = 64});
+  for (size_t s = 0; s < kSequences; ++s) {
+    const std::vector<float> row = row_of(logits, s);
+    const auto most = std::ranges::max_element(row);
+    EXPECT_EQ(best[s].token, most - row.begin()) << s;
+    EXPECT_EQ(best[s].logit, *most) << s;
+    EXPECT_EQ(again[s].token, best[s].token);
+    EXPECT_EQ(three[3 * s].token, best[s].token);
+    if (s % 30 > 0) continue;
+    const std::vector<int32_t> tokens{first[s], last[s]};
+    EXPECT_LT(difference(row, row_of(all_logits(cpu, tokens, 2), 1)).mean, 0.1) << s;
+  }
+  for (size_t i = 0; i < some.size(); ++i)
+    EXPECT_LT(difference(row_of(of_some, i), row_of(logits, static_cast<size_t>(some[i]))).most,
+              1e-4)
+        << some[i];
+}
+
 TEST(CudaBackend, ActivationsThatAreNotFiniteFailAlone) {
   if (cuda::devices().empty()) GTEST_SKIP() << "no NVIDIA device";
   Model model = Model::random(shape(Family::kBitNet), 3);

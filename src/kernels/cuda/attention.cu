@@ -10,6 +10,8 @@ namespace trit::cuda {
 namespace {
 
 constexpr int64_t kMostDims = 256;
+constexpr int64_t kFewChunks = 16;
+constexpr int64_t kBlocksEach = 3;  // of single rows, that a multiprocessor runs together
 
 // Blocks that share the query heads of a key/value head: 8 or 16 each (one block of attention_any.cu up to 4).
 int64_t parts_of(const HeadShape& shape, bool tensor_cores) {
@@ -35,13 +37,19 @@ namespace {
 // Single rows, as many at a time as the scratch has room for and the counters are.
 void attend_singles(StreamHandle stream, SingleRows rows, int64_t count, bool rotates,
                     const Scratch& scratch) {
-  constexpr int64_t kBlocksEach = 3;  // that a multiprocessor runs together
   const HeadShape& shape = rows.shape;
   const bool tensor_cores = tiles_serve(shape, rows.cache);
   const int64_t parts = parts_of(shape, tensor_cores), chunks = most_chunks(rows.slots.longest);
+  const int64_t room = kBlocksEach * device_limits().multiprocessors;
+  const auto chunks_each = [&](int64_t of) {
+    return tensor_cores
+               ? std::min((of * shape.G * parts * chunks + room - 1) / room, int64_t{kMostChunks})
+               : int64_t{1};
+  };
   const int64_t bytes = row_bytes(shape, rows.slots.longest);
-  const int64_t most =
-      std::min({kCounters / (shape.G * parts), scratch.bytes / bytes, int64_t{65535}});
+  int64_t most = std::min({kCounters / (shape.G * parts), scratch.bytes / bytes, int64_t{65535}});
+  // Where a block does whole rows it leaves no parts.
+  if (count <= 65535 && chunks_each(count) >= chunks) most = count;
   if (most < 1) scratch_too_small("attention", scratch.bytes, bytes);
   rows.partials = reinterpret_cast<float*>(scratch.memory);
   rows.counters = scratch.counters;
@@ -49,15 +57,18 @@ void attend_singles(StreamHandle stream, SingleRows rows, int64_t count, bool ro
   rows.scale = 1.0f / std::sqrt(static_cast<float>(shape.D));
   for (int64_t first = 0; first < count; first += most) {
     const int64_t now = std::min(most, count - first);
-    const int64_t all = now * shape.G * parts * chunks,
-                  room = kBlocksEach * device_limits().multiprocessors;
     rows.first = static_cast<int>(first);
-    rows.each = static_cast<int>(
-        tensor_cores ? std::min<int64_t>((all + room - 1) / room, kMostChunks) : 1);
+    rows.each = static_cast<int>(chunks_each(now));
     const dim3 grid(static_cast<unsigned>((chunks + rows.each - 1) / rows.each),
                     static_cast<unsigned>(shape.G * parts), static_cast<unsigned>(now));
-    tensor_cores ? attention_of_singles(stream, rows, grid, rotates)
-                 : attention_of_any(stream, rows, grid);
+    if (!tensor_cores) {
+      attention_of_any(stream, rows, grid);
+      continue;
+    }
+    // The last block of a head would take longer for many chunks than a kernel does.
+    rows.merges_apart = chunks > kFewChunks && rows.each < chunks;
+    attention_of_singles(stream, rows, grid, rotates);
+    if (rows.merges_apart) merge_singles(stream, rows, now);
   }
 }
 
@@ -78,7 +89,12 @@ void rotate_and_attend(StreamHandle stream, const HeadShape& shape, float* qkv, 
                        int64_t T, const Rotation& rotation, const RowSlots& slots,
                        const KvLayer& cache, float* out, int64_t out_stride,
                        const Scratch& scratch) {
-  if (!slots.apart || slots.tile_count > 0 || !tiles_serve(shape, cache)) {
+  // With many blocks for each multiprocessor none waits for the turn of queries but those that do it: integers, which are
+  // not bound by memory, are quicker without it.
+  const bool many =
+      cache.type != kernels::KvType::kF16 &&
+      T * shape.G * parts_of(shape, true) > 2 * kBlocksEach * device_limits().multiprocessors;
+  if (!slots.apart || slots.tile_count > 0 || many || !tiles_serve(shape, cache)) {
     rotate_and_store(stream, shape, qkv, stride, T, rotation, slots, cache);
     attention(stream, shape, qkv + rotation.columns.q, stride, T, slots, cache, out, out_stride,
               scratch);

@@ -45,7 +45,8 @@ struct SingleRows {
   int chunks;          // that the partials have room for
   int each;            // chunks of a block
   float scale;
-  Rotation rotation;  // of rotate_and_attend
+  Rotation rotation;          // of rotate_and_attend
+  bool merges_apart = false;  // merge_singles follows; otherwise the last block of a head merges
 
   __device__ int64_t row(int64_t z) const {
     return slots.singles != nullptr ? slots.singles[first + z] : first + z;
@@ -53,6 +54,7 @@ struct SingleRows {
 };
 // Where tiles_serve(). `rotates`: queries are still to be turned, and the row's key and value to be stored.
 void attention_of_singles(StreamHandle stream, const SingleRows& rows, dim3 grid, bool rotates);
+void merge_singles(StreamHandle stream, const SingleRows& rows, int64_t count);
 void attention_of_any(StreamHandle stream, const SingleRows& rows, dim3 grid);  // each is 1
 
 }  // namespace trit::cuda

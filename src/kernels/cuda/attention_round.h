@@ -153,17 +153,12 @@ struct Warp {
     __syncwarp();
   }
 
-  // 16 columns of what stands in rows, from `column` on, as left operand; rows 8 and on are zeros with up to 8 heads.
+  // 16 columns of what stands in rows, from `column` on, as left operand. Up to 8 heads are there twice, and nobody looks
+  // at the second ones' products: zeros would be put into registers anew for each.
   template <int kPitchOfRow>
   __device__ void load_left(uint32_t (&left)[4], const __half (&rows)[kHeads][kPitchOfRow],
                             int column) const {
-    if constexpr (kHalves == 2) {
-      load_matrices(left, &rows[lane % 16][column + lane / 16 * 8]);
-    } else {
-      uint32_t two[2];
-      load_matrices(two, &rows[lane % 8][column + lane / 8 % 2 * 8]);
-      left[0] = two[0], left[1] = 0, left[2] = two[1], left[3] = 0;
-    }
+    load_matrices(left, &rows[lane % kHeads % 16][column + lane / 16 * 8]);
   }
 
   // The warp's scores of a round become weights in the block's memory.
@@ -172,7 +167,7 @@ struct Warp {
     float score[4][4] = {};
     constexpr int kSteps = Keys<kType, kD>::kSteps;
     const Keys<kType, kD> keys{mine, form.groups};
-#pragma unroll 4
+#pragma unroll kType == KvType::kInt8 ? 8 : 4
     for (int s = 0; s < kD / 16; s += kSteps) {
       uint32_t left[kSteps][4];
 #pragma unroll
@@ -245,7 +240,7 @@ struct Warp {
       found.most[half] = fmaxf(fmaxf(most(0), most(1)), fmaxf(most(2), most(3)));
     }
     // By the warps whose weights they are. More at a time would take registers that there are not.
-#pragma unroll kType == KvType::kF16 ? 2 : 1
+#pragma unroll kType == KvType::kInt4 ? 1 : 2
     for (int i = 0; i < kWarps; ++i) {
       float part[kTiles][4] = {};
 #pragma unroll

@@ -14,6 +14,7 @@ namespace trit::cuda {
 namespace {
 
 using namespace single;
+constexpr int kMergers = 128;  // threads
 
 // The block's queries, ready to multiply, and with a rotation the row's own key and value, into shared memory and from
 // one block into the page. A warp takes every fourth of them.
@@ -76,7 +77,7 @@ __device__ void make_queries(const SingleRows& a, const Work& w, const PageForm&
 
 // kHalves: 1 up to 8 heads.
 template <KvType kType, int kD, int kHalves, bool kRotates>
-__global__ void __launch_bounds__(kThreads, kType == KvType::kF16 ? 3 : 4)
+__global__ void __launch_bounds__(kThreads, kType == KvType::kInt4 ? 4 : 3)
     single_kernel(SingleRows a) {
   extern __shared__ __align__(16) std::byte shared[];
   constexpr int kHeads = 8 * kHalves;
@@ -152,6 +153,7 @@ __global__ void __launch_bounds__(kThreads, kType == KvType::kF16 ? 3 : 4)
       part[head * of_head + 1] = of_chunk.sum[half];
     }
   }
+  if (!w.whole() && a.merges_apart) return;
   if (w.whole()) {
     const float one[2] = {1.0f / all.sum[0], 1.0f / all.sum[1]};
     work.each_sum(all,
@@ -171,6 +173,35 @@ __global__ void __launch_bounds__(kThreads, kType == KvType::kF16 ? 3 : 4)
   if (!block.last) return;
   __threadfence();
   merge_chunks<kD>(a, w, parts, to, reinterpret_cast<ChunkWeight(*)[kMostChunks]>(block.warps));
+}
+
+// What many chunks of a head have found, put together as merge_chunks does it: a block for each head, all loads at once.
+__global__ void __launch_bounds__(kMergers) merge_kernel(SingleRows a) {
+  __shared__ ChunkWeight weights[kMostChunks];
+  wait_for_previous();
+  const int64_t row = a.row(blockIdx.z);
+  const int count = a.slots.positions[row] + 1, chunk = chunk_of(count);
+  const int chunks = (count + chunk - 1) / chunk;
+  if (chunks <= a.each) return;  // a block had all of them
+  const int D = static_cast<int>(a.shape.D), size = part_size(D), d = static_cast<int>(threadIdx.x);
+  const int64_t head = blockIdx.x;
+  const float* part =
+      a.partials + (static_cast<int64_t>(blockIdx.z) * a.shape.H + head) * a.chunks * size;
+  float found[kMostChunks];
+#pragma unroll
+  for (int c = 0; c < kMostChunks; ++c)
+    found[c] = c < chunks && d < D ? __ldcg(part + c * size + 4 + d) : 0.0f;
+  if (d < 32) weigh_chunks(part, size, chunks, weights);
+  __syncthreads();
+  float out = 0, sum = 0;
+#pragma unroll
+  for (int c = 0; c < kMostChunks; ++c) {
+    if (c >= chunks) break;
+    const ChunkWeight& weight = weights[c];
+    sum = together(sum, weight.keep, weight.sum, weight.factor);
+    out = together(out, weight.keep, found[c], weight.factor);
+  }
+  if (d < D) a.out[row * a.out_stride + head * D + d] = out * (1.0f / sum);
 }
 
 template <KvType kType, int kD, int kHalves, bool kRotates>
@@ -203,6 +234,11 @@ void attention_of_singles(StreamHandle stream, const SingleRows& rows, dim3 grid
                   : launch<KvType::kInt8, 128>(stream, rows, grid, rotates);
   narrow ? launch<KvType::kF16, 64>(stream, rows, grid, rotates)
          : launch<KvType::kF16, 128>(stream, rows, grid, rotates);
+}
+
+void merge_singles(StreamHandle stream, const SingleRows& rows, int64_t count) {
+  launch_chained(stream, dim3(static_cast<unsigned>(rows.shape.H), 1, static_cast<unsigned>(count)),
+                 dim3(kMergers), 0, merge_kernel, rows);
 }
 
 }  // namespace trit::cuda

@@ -66,7 +66,8 @@ void round_to_type(KvType type, int64_t D, double* x) {
 
 class Attention {
  public:
-  explicit Attention(const Case& c) : c_(c), width_((H() + 2 * G()) * D() + 6), random_(7) {
+  // Of some shapes all is aligned to 16 bytes.
+  explicit Attention(const Case& c) : c_(c), width_((H() + 2 * G()) * D() + 3 * gap()), random_(7) {
     longest_ = 0;
     for (const Piece& p : c.pieces) longest_ = std::max(longest_, p.past + p.rows);
     stride_ = kernels::pages_of(longest_) + 1;
@@ -135,7 +136,11 @@ class Attention {
   int64_t H() const { return c_.shape.H; }
   int64_t G() const { return c_.shape.G; }
   int64_t D() const { return c_.shape.D; }
-  QkvColumns columns() const { return {.q = 2 * G() * D() + 4, .k = 2, .v = G() * D() + 2}; }
+  // Around keys, values and queries.
+  int64_t gap() const { return H() % 4 == 0 ? 4 : 2; }
+  QkvColumns columns() const {
+    return {.q = 2 * (G() * D() + gap()), .k = gap(), .v = G() * D() + gap()};
+  }
   void poison(const DeviceMemory& memory) {
     fill(memory.data(), 0xFF, memory.bytes(), stream_.handle());
   }

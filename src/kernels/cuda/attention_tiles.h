@@ -31,26 +31,34 @@ struct WarpMemory {
 // Where 16 bytes are in rows of kUnits times 16: 8 rows one below the other meet all banks.
 template <int kUnits>
 __device__ constexpr int unit_at(int row, int unit) {
-  constexpr int kTurned = kUnits < 8 ? kUnits : 8;
-  return (row * kUnits + (unit ^ (row * kTurned / 8 % kTurned))) * 16;
+  constexpr unsigned kTurned = kUnits < 8 ? kUnits : 8;
+  const auto r = static_cast<unsigned>(row), u = static_cast<unsigned>(unit);
+  return static_cast<int>((r * kUnits + (u ^ (r * kTurned / 8 % kTurned))) * 16);
+}
+// The same of row + 8 i, in which only the row shows.
+template <int kUnits>
+__device__ constexpr int eights_at(int i) {
+  return 8 * i * kUnits * 16;
 }
 
 // kRows rows of a page, `pitch` bytes apart, into rows of kRow bytes, in the background; zeros from row `rows` and byte
 // `bytes` of a row on.
 template <int kRow, int kRows>
 __device__ void fetch_rows(std::byte* to, const std::byte* from, int pitch, int bytes, int rows) {
-  constexpr int kUnits = kRow / 16;
+  constexpr int kUnits = kRow / 16, kTogether = 32 / kUnits;  // rows that a warp copies at a time
   int lane = static_cast<int>(threadIdx.x) % 32;
   // Dozens of addresses are better made anew than kept from round to round.
   asm volatile("" : "+r"(lane));
   if (pitch % 16 == 0) {
-#pragma unroll 4
-    for (int i = lane; i < kRows * kUnits; i += 32) {
-      const int row = i / kUnits, unit = i % kUnits;
-      const bool there = row < rows && 16 * unit < bytes;
-      copy_async<16>(to + unit_at<kUnits>(row, unit), there ? from + row * pitch + 16 * unit : from,
-                     there);
-    }
+    // unit_at of row + first is that of row, with the unit turned by what both say.
+    const int row = lane / kUnits, unit = lane % kUnits;
+    const bool column = 16 * unit < bytes;
+    const std::byte* at = from + row * pitch + 16 * unit;
+    const int placed = unit_at<kUnits>(row, unit);
+#pragma unroll
+    for (int first = 0; first < kRows; first += kTogether, at += kTogether * pitch)
+      copy_async<16>(to + (placed ^ unit_at<kUnits>(first, 0) % (16 * kUnits)) + first * kRow, at,
+                     column && row + first < rows);
   } else {
     for (int i = lane; i < kRows * kUnits * 4; i += 32) {
       const int row = i / (4 * kUnits), word = i % (4 * kUnits);
@@ -95,6 +103,12 @@ __device__ inline __half2 as_halves(uint32_t word) {
   return *reinterpret_cast<const __half2*>(&word);
 }
 __device__ inline uint32_t as_word(__half2 two) { return *reinterpret_cast<const uint32_t*>(&two); }
+// Two of a word's bytes (0 and 2, or 1 and 3), as int8 less 128.
+template <int kFirst>
+__device__ inline __half2 halves_of_bytes(uint32_t word) {
+  return __hsub2(as_halves(__byte_perm(word, 0x64646464u, kFirst == 0 ? 0x4240 : 0x4341)),
+                 __float2half2_rn(1024.0f + 128.0f));
+}
 // Two codes in the low bits of each half of the word, less `zero`.
 __device__ inline __half2 halves_of_codes(uint32_t word, uint32_t mask, float zero) {
   return __hsub2(as_halves((word & mask) | 0x64006400u), __float2half2_rn(1024.0f + zero));
@@ -115,8 +129,8 @@ struct Keys {
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
         uint32_t k[4];
-        const int row = 16 * j + lane % 8 + lane / 16 * 8;
-        load_matrices(k, memory.keys + unit_at<kUnits>(row, 2 * s + lane / 8 % 2));
+        load_matrices(k, memory.keys + eights_at<kUnits>(2 * j) +
+                             unit_at<kUnits>(lane % 8 + lane / 16 * 8, 2 * s + lane / 8 % 2));
         multiply_by(2 * j, s, k[0], k[1]);
         multiply_by(2 * j + 1, s, k[2], k[3]);
       }
@@ -125,11 +139,10 @@ struct Keys {
       for (int j = 0; j < 4; ++j) {
         const int row = 8 * j + lane / 4, unit = kType == KvType::kInt4 ? s / 2 : s;
         uint32_t word = *reinterpret_cast<const uint32_t*>(
-            memory.keys + unit_at<kUnits>(row, unit) + lane % 4 * 4);
+            memory.keys + eights_at<kUnits>(j) + unit_at<kUnits>(lane / 4, unit) + lane % 4 * 4);
         if constexpr (kType == KvType::kInt8) {
           word ^= 0x80808080u;
-          multiply_by(j, s, as_word(halves_of_codes(word, 0x00FF00FFu, 128)),
-                      as_word(halves_of_codes(word >> 8, 0x00FF00FFu, 128)));
+          multiply_by(j, s, as_word(halves_of_bytes<0>(word)), as_word(halves_of_bytes<1>(word)));
         } else {
           // Past the last group there is no scale, and no query.
           const __half2 scale = __half2half2(
@@ -157,29 +170,34 @@ template <KvType kType, int kD>
 __device__ void load_values(const WarpMemory<kType, kD>& memory, int s, int groups, int group,
                             uint32_t (&v)[kD / 32][2]) {
   constexpr int kUnits = WarpMemory<kType, kD>::kValueRow / 16;
-  const int lane = static_cast<int>(threadIdx.x) % 32, row = 16 * s + lane % 16;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const std::byte* rows = memory.values + eights_at<kUnits>(2 * s);
   if constexpr (kType == KvType::kF16) {
 #pragma unroll
     for (int n = 0; n < kD / 64; ++n) {
       uint32_t four[4];
-      load_matrices_turned(four, memory.values + unit_at<kUnits>(row, 2 * n + lane / 16));
+      load_matrices_turned(four, rows + unit_at<kUnits>(lane % 16, 2 * n + lane / 16));
       v[2 * n][0] = four[0], v[2 * n][1] = four[1];
       v[2 * n + 1][0] = four[2], v[2 * n + 1][1] = four[3];
     }
   } else {
     // Elements of 16 bits are two or four dims of a position; a register has those of two positions.
     uint32_t words[kUnits][2];
-#pragma unroll
-    for (int n = 0; n < kUnits; ++n)
-      load_matrices_turned(words[n], memory.values + unit_at<kUnits>(row, n));
+    if constexpr (kUnits == 2) {
+      uint32_t four[4];
+      load_matrices_turned(four, rows + unit_at<kUnits>(lane % 16, lane / 16));
+      words[0][0] = four[0], words[0][1] = four[1], words[1][0] = four[2], words[1][1] = four[3];
+    } else {
+      load_matrices_turned(words[0], rows + unit_at<kUnits>(lane % 16, 0));
+    }
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       if constexpr (kType == KvType::kInt8) {
 #pragma unroll
         for (int n = 0; n < kUnits; ++n) {
           const uint32_t word = words[n][r] ^ 0x80808080u;
-          v[2 * n][r] = as_word(halves_of_codes(word, 0x00FF00FFu, 128));
-          v[2 * n + 1][r] = as_word(halves_of_codes(word >> 8, 0x00FF00FFu, 128));
+          v[2 * n][r] = as_word(halves_of_bytes<0>(word));
+          v[2 * n + 1][r] = as_word(halves_of_bytes<1>(word));
         }
       } else {
         const auto* scales = reinterpret_cast<const __half*>(memory.value_scales) + group;

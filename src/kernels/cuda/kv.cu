@@ -56,6 +56,86 @@ __global__ void __launch_bounds__(32 * kWarps) rotate_kernel(RotateArguments a) 
       base + (is_v ? form.value_scales : form.key_scales) + place * form.groups * form.scale_bytes);
 }
 
+// The same of heads of kD dims without norms, four dims a lane: kEach heads one behind the other, whose loads are under way
+// together.
+template <KvType kType, int kD, int kEach>
+__global__ void __launch_bounds__(32 * kWarps) rotate_fours(RotateArguments a) {
+  constexpr int kLanes = kD / 4, kBeside = 32 / kLanes;
+  wait_for_previous();
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const int H = static_cast<int>(a.shape.H), G = static_cast<int>(a.shape.G), i = lane % kLanes;
+  const Rotation& r = a.rotation;
+  const int64_t t = blockIdx.x;
+  const int first =
+      (static_cast<int>(blockIdx.y) * kWarps + warp) * kEach * kBeside + lane / kLanes;
+  const auto head_at = [&](int head) {
+    const int64_t column = head < H       ? r.columns.q + head * kD
+                           : head < H + G ? r.columns.k + (head - H) * kD
+                                          : r.columns.v + (head - H - G) * kD;
+    return reinterpret_cast<float4*>(a.qkv + t * a.stride + column) + i;
+  };
+  float4 v[kEach];
+#pragma unroll
+  for (int n = 0; n < kEach; ++n) {
+    const int head = first + n * kBeside;
+    v[n] = head < H + 2 * G ? __ldcg(head_at(head)) : float4{};
+  }
+  const int64_t position = a.slots.positions[t],
+                angles = position * (kD / 2) + i % (kLanes / 2) * 4;
+  const float4 c = *reinterpret_cast<const float4*>(r.cosine + angles),
+               s = *reinterpret_cast<const float4*>(r.sine + angles);
+  const PageForm form = page_form(kType, kD);
+  std::byte* page =
+      a.cache.pages +
+      a.slots.tables[a.slots.sequences[t] * a.slots.table_stride + position / kPagePositions] *
+          a.cache.page_bytes;
+  const int place = static_cast<int>(position % kPagePositions);
+  const bool second = i >= kLanes / 2;
+  const auto turned = [&](float mine, float cosine, float sine) {
+    const float other = __shfl_xor_sync(~0u, mine, kLanes / 2);
+    const float x = __fmul_rn(mine, cosine), y = __fmul_rn(other, sine);
+    return second ? __fadd_rn(x, y) : __fsub_rn(x, y);
+  };
+#pragma unroll
+  for (int n = 0; n < kEach; ++n) {
+    const int head = first + n * kBeside;
+    float4 x{turned(v[n].x, c.x, s.x), turned(v[n].y, c.y, s.y), turned(v[n].z, c.z, s.z),
+             turned(v[n].w, c.w, s.w)};
+    const bool is_v = head >= H + G;
+    if (head < H) *head_at(head) = x;
+    if (is_v) x = v[n];
+    const int g = is_v ? head - H - G : head - H;
+    std::byte* base = page + g * a.cache.head_bytes;
+    const bool stores = head >= H && head < H + 2 * G;
+    if (!__any_sync(~0u, stores)) continue;
+    store_fours<kType, kD>(
+        x, stores ? base + (is_v ? form.values : 0) + place * form.row_bytes : nullptr,
+        base + (is_v ? form.value_scales : form.key_scales) +
+            place * form.groups * form.scale_bytes);
+  }
+}
+
+template <KvType kType>
+void launch(StreamHandle stream, const RotateArguments& a, int64_t T) {
+  constexpr int64_t kFew = 64;  // rows of which each head has a warp
+  const int64_t heads = a.shape.H + 2 * a.shape.G, D = a.shape.D;
+  const auto run = [&](int64_t of_warp, auto kernel) {
+    const dim3 grid(static_cast<unsigned>(T),
+                    static_cast<unsigned>((heads + kWarps * of_warp - 1) / (kWarps * of_warp)));
+    launch_chained(stream, grid, dim3(32 * kWarps), 0, kernel, a);
+  };
+  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
+  const Rotation& r = a.rotation;
+  const bool fours = !r.q_norm.there && !r.k_norm.there && a.stride % 4 == 0 && aligned(a.qkv) &&
+                     r.columns.q % 4 == 0 && r.columns.k % 4 == 0 && r.columns.v % 4 == 0 &&
+                     aligned(r.cosine) && aligned(r.sine);
+  if (fours && D == 128)
+    return T <= kFew ? run(1, rotate_fours<kType, 128, 1>) : run(4, rotate_fours<kType, 128, 4>);
+  if (fours && D == 64)
+    return T <= kFew ? run(2, rotate_fours<kType, 64, 1>) : run(8, rotate_fours<kType, 64, 4>);
+  run(1, rotate_kernel<kType>);
+}
+
 }  // namespace
 
 int64_t kv_head_bytes(KvType type, int64_t D) { return page_form(type, static_cast<int>(D)).bytes; }
@@ -65,13 +145,16 @@ void rotate_and_store(StreamHandle stream, const HeadShape& shape, float* qkv, i
                       const KvLayer& cache) {
   if (shape.D > 32 * kMostEach) columns_refused("a head of attention", shape.D, 32 * kMostEach);
   const RotateArguments arguments{shape, qkv, stride, rotation, slots, cache};
-  const dim3 grid(static_cast<unsigned>(T),
-                  static_cast<unsigned>((shape.H + 2 * shape.G + kWarps - 1) / kWarps));
-  const auto kernel = cache.type == KvType::kF32    ? rotate_kernel<KvType::kF32>
-                      : cache.type == KvType::kF16  ? rotate_kernel<KvType::kF16>
-                      : cache.type == KvType::kInt8 ? rotate_kernel<KvType::kInt8>
-                                                    : rotate_kernel<KvType::kInt4>;
-  launch_chained(stream, grid, dim3(32 * kWarps), 0, kernel, arguments);
+  switch (cache.type) {
+    case KvType::kF32:
+      return launch<KvType::kF32>(stream, arguments, T);
+    case KvType::kF16:
+      return launch<KvType::kF16>(stream, arguments, T);
+    case KvType::kInt8:
+      return launch<KvType::kInt8>(stream, arguments, T);
+    case KvType::kInt4:
+      return launch<KvType::kInt4>(stream, arguments, T);
+  }
 }
 
 }  // namespace trit::cuda

@@ -33,7 +33,7 @@ struct Shared {
     int8_t tokens[kTokens * 128];
     uint4 weights[kRows / 16 * 32];
   };
-  static constexpr int kEights = kTokens % 32 == 0 ? 4 : 2;  // of tokens that are written together
+  static constexpr int kEights = 2;  // of tokens that are written together
   Stage stages[kStages<kTokens>];
   float out[kWarps][kEights * kStageFloats];
   double step[2][kTokens];  // of each group
@@ -168,19 +168,26 @@ __device__ void finish_eights(Shared<kTokens>& shared, const Output& out, const 
                          shared.out[warp]);
 }
 
+// The sums wander to the front of their registers, so that the loop's code is there once: straight on, it is longer than
+// the memory for instructions, and fetching it took 20 us of a product that comes between other kernels.
 template <Epilogue kKind, int kTokens>
 __device__ void finish_tile(Shared<kTokens>& shared, const Output& out, const Tile& tile,
-                            const Sums<kTokens>& c, const double (&scale)[2]) {
+                            Sums<kTokens>& c, const double (&scale)[2]) {
   constexpr int kEights = Shared<kTokens>::kEights;
-#pragma unroll
+#pragma unroll 1
   for (int n = 0; n < kTokens / 8; n += kEights) {
     EightSums sums[kEights];
 #pragma unroll
     for (int e = 0; e < kEights; ++e) {
 #pragma unroll
-      for (int j = 0; j < 8; ++j) sums[e].v[j / 4][j % 4] = c[j / 4][4 * (n + e) + j % 4];
+      for (int j = 0; j < 8; ++j) sums[e].v[j / 4][j % 4] = c[j / 4][4 * e + j % 4];
     }
     finish_eights<kKind, kEights, kTokens>(shared, out, tile, n, sums, scale);
+#pragma unroll
+    for (int i = 0; i < kTokens / 2 - 4 * kEights; ++i) {
+      c[0][i] = c[0][i + 4 * kEights];
+      c[1][i] = c[1][i + 4 * kEights];
+    }
   }
 }
 

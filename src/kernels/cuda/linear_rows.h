@@ -122,11 +122,10 @@ struct Row {
     return f;
   }
 
-  // Sums of the squares of the strips: counted here, or of the tiles' that are there already.
+  // Sums of the squares of the strips, of those past the row too, so that all are counted side by side.
   __device__ void strip_squares(double* squares) const {
 #pragma unroll
     for (int i = 0; i < kStrips; ++i) {
-      if (i * W * kStrip >= K) break;  // the same for all threads
       double sum =
           add_square(v[i].w, add_square(v[i].z, add_square(v[i].y, add_square(v[i].x, 0))));
 #pragma unroll

@@ -146,6 +146,34 @@ TEST(CudaQuantizeRows, IsTheCpuWithNormsButForTheOrderOfSums) {
   EXPECT_LE(others * 100000, elements) << others << " of " << elements;
 }
 
+// However many rows there are, which decides how many threads a row has: each gets the same bits.
+TEST(CudaQuantizeRows, ManyRowsAreEachAsAlone) {
+  if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
+  constexpr size_t kFew = 100;
+  for (const int64_t K : {1000, 1536, 3200, 4096, 6912, 8192, 11008, 13824, 28672}) {
+    for (const Norms& norms : {Norms{true, true, false, false}, Norms{true, false, true, true}}) {
+      SCOPED_TRACE(fmt::format("K {}", K));
+      const Rows all(3 * kFew + 7, K, 0);
+      const Quantized many = on_device(all, norms);
+      const auto stride = static_cast<size_t>((K + 127) / 128 * 128);
+      Rows part = all;
+      part.T = kFew;
+      for (size_t first = 0; first + kFew <= static_cast<size_t>(all.T); first += kFew) {
+        part.x.assign(all.x.begin() + static_cast<std::ptrdiff_t>(first) * K,
+                      all.x.begin() + static_cast<std::ptrdiff_t>(first + kFew) * K);
+        const Quantized few = on_device(part, norms);
+        EXPECT_TRUE(std::equal(few.q.begin(), few.q.end(),
+                               many.q.begin() + static_cast<std::ptrdiff_t>(first * stride)));
+        EXPECT_TRUE(std::equal(few.step.begin(), few.step.end(),
+                               many.step.begin() + static_cast<std::ptrdiff_t>(first)));
+        EXPECT_TRUE(std::equal(few.sum.begin(), few.sum.end(),
+                               many.sum.begin() + static_cast<std::ptrdiff_t>(first)));
+      }
+      EXPECT_EQ(many.not_finite, 0);
+    }
+  }
+}
+
 TEST(CudaQuantizeRows, TiesGoToEven) {
   if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
   Rows rows(1, 256, 0);

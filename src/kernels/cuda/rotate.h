@@ -91,4 +91,51 @@ __device__ void store_row(const float* x, int D, std::byte* row, std::byte* scal
   }
 }
 
+// The same of four dims a lane, 4 i to 4 i + 3 of lane i of the kD / 4 that have the head, which all call together; row null: nothing is stored.
+template <KvType kType, int kD>
+__device__ void store_fours(float4 x, std::byte* row, std::byte* scales) {
+  constexpr int kLanes = kD / 4;
+  const int i = static_cast<int>(threadIdx.x) % kLanes;
+  const float v[4] = {x.x, x.y, x.z, x.w};
+  const auto most_of = [&](int lanes) {
+    float most = fmaxf(fmaxf(fabsf(v[0]), fabsf(v[1])), fmaxf(fabsf(v[2]), fabsf(v[3])));
+    for (int apart = lanes / 2; apart > 0; apart /= 2)
+      most = fmaxf(most, __shfl_xor_sync(~0u, most, apart));
+    return most;
+  };
+  if constexpr (kType == KvType::kF32) {
+    if (row != nullptr) reinterpret_cast<float4*>(row)[i] = x;
+  } else if constexpr (kType == KvType::kF16) {
+    const auto two = [&](int j) {
+      const __half2 h = __floats2half2_rn(fminf(fmaxf(v[j], -65504.0f), 65504.0f),
+                                          fminf(fmaxf(v[j + 1], -65504.0f), 65504.0f));
+      return *reinterpret_cast<const uint32_t*>(&h);
+    };
+    if (row != nullptr) reinterpret_cast<uint2*>(row)[i] = {two(0), two(2)};
+  } else if constexpr (kType == KvType::kInt8) {
+    const float scale = __fdiv_rn(most_of(kLanes), 127.0f);
+    const float inverse = scale > 0 ? __fdiv_rn(1.0f, scale) : 0.0f;
+    uint32_t word = 0;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int q = max(-127, min(127, __float2int_rn(__fmul_rn(v[j], inverse))));
+      word |= (static_cast<uint32_t>(q) & 0xFF) << 8 * j;
+    }
+    if (row == nullptr) return;
+    reinterpret_cast<uint32_t*>(row)[i] = word;
+    if (i == 0) *reinterpret_cast<float*>(scales) = scale;
+  } else {
+    const __half scale = __float2half_rn(__fdiv_rn(most_of(8), 7.0f));
+    const float s = __half2float(scale), inverse = s > 0 ? __fdiv_rn(1.0f, s) : 0.0f;
+    uint32_t word = 0;
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+      word |= static_cast<uint32_t>(max(-7, min(7, __float2int_rn(__fmul_rn(v[j], inverse)))) + 8)
+              << 4 * j;
+    if (row == nullptr) return;
+    reinterpret_cast<uint16_t*>(row)[i] = static_cast<uint16_t>(word);
+    if (i % 8 == 0) reinterpret_cast<__half*>(scales)[i / 8] = scale;
+  }
+}
+
 }  // namespace trit::cuda

@@ -175,7 +175,7 @@ class Layout {
   int64_t used_ = 0;
 };
 
-int64_t scratch_bytes(const DeviceWeights& w, int64_t rows, int64_t context) {
+int64_t scratch_bytes(const DeviceWeights& w, int64_t rows, int64_t head_rows, int64_t context) {
   const Config& c = w.part;
   const HeadShape shape{c.heads, c.kv_heads, c.head_dim};
   // Attention makes do with less, in more calls.
@@ -183,9 +183,13 @@ int64_t scratch_bytes(const DeviceWeights& w, int64_t rows, int64_t context) {
       std::min(attention_scratch_bytes(shape, rows, context),
                std::max<int64_t>(attention_scratch_bytes(shape, 1, context) * kSmallRows,
                                  int64_t{64} << 20));
-  int64_t most = std::max(
-      attention, top_logits_scratch_bytes(rows, c.vocabulary, std::min<int64_t>(64, c.vocabulary)));
-  if (w.head.rows > 0) most = std::max(most, dense_scratch_bytes(w.head, rows, Epilogue::kStore));
+  int64_t most = attention;
+  // Fewer rows may take more: they are divided into more parts.
+  const int64_t candidates = std::min<int64_t>(64, c.vocabulary);
+  for (int64_t T = 1; T <= head_rows; ++T)
+    most = std::max(most, top_logits_scratch_bytes(T, c.vocabulary, candidates));
+  if (w.head.rows > 0)
+    most = std::max(most, dense_scratch_bytes(w.head, head_rows, Epilogue::kStore));
   const auto dense = [&](const DeviceProduct& product, Epilogue epilogue) {
     if (!product.ternary())
       most = std::max(most, dense_scratch_bytes(product.dense, rows, epilogue));
@@ -215,7 +219,7 @@ DeviceState::DeviceState(const DeviceWeights& w, DeviceKvCache cache, int64_t ma
     return divided ? rows * w.ranks.part_stride(columns) : 0;
   };
   const int64_t parts = std::max(part_floats(N, widest), part_floats(head_rows(), c.vocabulary));
-  scratch.bytes = scratch_bytes(w, N, context);
+  scratch.bytes = scratch_bytes(w, N, head_rows(), context);
   const auto lay_out = [&](std::byte* base) {
     Layout memory(base);
     tokens = memory.take<int32_t>(N);

@@ -18,7 +18,7 @@ class DeviceState {
  public:
   DeviceState(const DeviceWeights& weights, DeviceKvCache cache, int64_t max_rows, int64_t context);
   int64_t max_rows() const { return max_rows_; }
-  int64_t head_rows() const { return std::min<int64_t>(64, max_rows_); }  // of logits() at a time
+  int64_t head_rows() const { return std::min<int64_t>(256, max_rows_); }  // of logits() at a time
   int64_t bytes() const { return memory_.bytes() + rotary_.bytes(); }
   // cos and sin for positions below `positions`, which it makes more of when there are fewer; true when it did (what
   // was recorded in graphs points at the old ones).
