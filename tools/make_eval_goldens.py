@@ -20,6 +20,7 @@ import sys
 import lm_eval
 import torch
 import yaml
+from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -108,6 +109,12 @@ def scores(name, few_shot, model):
     }
 
 
+def rolling(text, model):
+    """Of a whole text, in windows: what the harness's perplexities are made of."""
+    request = Instance("loglikelihood_rolling", {}, (text,), 0)
+    return round(model.loglikelihood_rolling([request])[0], 6)
+
+
 def main():
     models = {"tales": load_model(sys.argv[1]), "llama": load_model(sys.argv[2])}
     goldens = {"harness": lm_eval.__version__, "tasks": {}}
@@ -118,6 +125,8 @@ def main():
             for key, model in models.items():
                 entry[key] = scores(name, few_shot, model)
             goldens["tasks"][name][str(few_shot)] = entry
+    text = (TESTDATA / "rolling.txt").read_text()
+    goldens["rolling"] = {key: rolling(text, model) for key, model in models.items()}
     # A line for each list of numbers.
     text = json.dumps(goldens, ensure_ascii=False, separators=(",", ":")).replace("],", "],\n").replace("},", "},\n")
     (TESTDATA / "goldens.json").write_text(text + "\n")

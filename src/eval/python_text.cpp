@@ -85,4 +85,12 @@ int64_t count_words(std::string_view text) {
   return words;
 }
 
+int64_t count_pieces(std::string_view text) {
+  const bool before = python_lstrip(text).size() < text.size();
+  const bool after = python_rstrip(text).size() < text.size();
+  const int64_t words = count_words(text);
+  if (words == 0) return before ? 2 : 1;
+  return words + (before ? 1 : 0) + (after ? 1 : 0);
+}
+
 }  // namespace trit

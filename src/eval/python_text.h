@@ -20,5 +20,7 @@ int64_t python_length(std::string_view text);
 std::string python_replace(std::string_view text, std::string_view what, std::string_view with);
 // len(text.split()): words between white space.
 int64_t count_words(std::string_view text);
+// len(re.split(r"\s+", text)), which the harness divides by: white space at an end makes an empty piece.
+int64_t count_pieces(std::string_view text);
 
 }  // namespace trit

@@ -27,6 +27,10 @@ TEST(PythonText, CountsAndReplaces) {
   EXPECT_EQ(python_replace("x [title] y [title]", " [title]", ". "), "x.  y. ");
   EXPECT_EQ(count_words("  the king\u2003of\n\nSpain "), 4);
   EXPECT_EQ(count_words(""), 0);
+  EXPECT_EQ(count_pieces("a b  c"), 3);
+  EXPECT_EQ(count_pieces(" a b\n"), 4);
+  EXPECT_EQ(count_pieces(""), 1);
+  EXPECT_EQ(count_pieces(" \n"), 2);
 }
 
 }  // namespace

@@ -73,9 +73,11 @@ Request request_for(const Continuation& pair, bool greedy) {
 
 ContinuationScore score_of(const Event& event) {
   if (event.end == StopReason::kFailed) failure("{}", event.error);
-  ContinuationScore score{0, true, event.reused};
+  ContinuationScore score{0, 0, true, event.reused};
   for (const TokenScore& token : event.scores) {
-    score.log_likelihood -= static_cast<double>(token.loss);
+    const auto loss = static_cast<double>(token.loss);
+    score.log_likelihood -= loss;
+    score.squares += loss * loss;
     score.greedy = score.greedy && token.greedy;
   }
   return score;
@@ -84,22 +86,17 @@ ContinuationScore score_of(const Event& event) {
 // Of each group the first goes ahead, and the others follow when it is through and the cache has what they share.
 class Run {
  public:
-  Run(Backend& backend, std::span<const Continuation> all, bool greedy)
-      : engine_(backend, {.max_sequences = kRows}),
-        all_(all),
-        greedy_(greedy),
-        scores_(all.size()) {}
+  using Each = std::function<void(size_t, const ContinuationScore&)>;
+  Run(Backend& backend, std::span<const Continuation> all, bool greedy, const Each& each)
+      : engine_(backend, {.max_sequences = kRows}), all_(all), greedy_(greedy), each_(each) {}
 
-  std::vector<ContinuationScore> run(const std::function<void(int64_t)>& done) {
-    int64_t through = 0;
-    while (through < std::ssize(all_)) {
+  void run() {
+    while (next_ < all_.size() || groups_ > 0) {
       while (groups_ < kGroups && next_ < all_.size()) begin_group();
       for (const Event& event : engine_.step()) {
-        if (event.end) ++through, finish(event);
+        if (event.end) finish(event);
       }
-      if (done) done(through);
     }
-    return std::move(scores_);
   }
 
  private:
@@ -125,16 +122,18 @@ class Run {
     const auto found = running_.find(event.id);
     const Under under = found->second;
     running_.erase(found);
-    scores_[under.index] = score_of(event);
+    each_(under.index, score_of(event));
     for (size_t i = under.index + 1; i < under.followers_end; ++i) submit(i, 0);
     const auto group = left_.find(all_[under.index].group);
-    if (--group->second == 0) left_.erase(group), --groups_;
+    if (--group->second > 0) return;
+    left_.erase(group);
+    --groups_;
   }
 
   Engine engine_;
   std::span<const Continuation> all_;
   bool greedy_;
-  std::vector<ContinuationScore> scores_;
+  const Each& each_;
   std::map<RequestId, Under> running_;
   std::map<int64_t, size_t> left_;  // of each group under way
   size_t next_ = 0;
@@ -143,24 +142,19 @@ class Run {
 
 }  // namespace
 
-std::vector<ContinuationScore> score_continuations(Place& place, const Weights& weights,
-                                                   KvType kv_type,
-                                                   std::span<const Continuation> all, bool greedy,
-                                                   const std::function<void(int64_t)>& done) {
-  int64_t longest = 0, sum = 0;
-  for (const Continuation& pair : all) {
-    const int64_t positions = std::ssize(pair.context) + std::ssize(pair.tokens) - 1;
-    longest = std::max(longest, positions);
-    sum += positions + kernels::kPagePositions;
-  }
-  if (all.empty()) return {};
+Scorer::Scorer(Place& place, const Weights& weights, KvType kv_type, int64_t longest) {
+  const int64_t each = kernels::pages_of(longest) * kernels::kPagePositions;
   const int64_t affordable =
       std::min(kPositions, kCacheBytes / kv_bytes_per_position(weights.config, kv_type));
-  const int64_t positions =
-      std::max(2 * longest + kernels::kPagePositions, std::min(affordable, sum));
-  const auto backend = place.backend(
-      weights, {.kv_type = kv_type, .positions = positions, .max_rows = std::min(kRows, sum)});
-  return Run(*backend, all, greedy).run(done);
+  backend_ = place.backend(
+      weights, {.kv_type = kv_type,
+                .positions = std::max(2 * each, std::min(affordable, 2 * kGroups * each)),
+                .max_rows = kRows});
+}
+
+void Scorer::score(std::span<const Continuation> all, bool greedy,
+                   const std::function<void(size_t, const ContinuationScore&)>& each) {
+  Run(*backend_, all, greedy, each).run();
 }
 
 }  // namespace trit

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,6 +22,7 @@ struct Continuation {
 
 struct ContinuationScore {
   double log_likelihood = 0;  // in nats
+  double squares = 0;         // sum of the squares of its tokens' log-likelihoods
   bool greedy = false;        // each token is the most likely one; found when it was asked for
   int64_t reused = 0;         // tokens of the context that had been computed for others
 };
@@ -37,11 +38,17 @@ Continuation encode_pair(const Tokenizer& tokenizer, std::string_view context,
 // positions. Throws Error naming `where` for a continuation that is longer than that.
 void fit(Continuation& pair, int64_t most, std::string_view where);
 
-// Scores all, on the engine's backend of a model in the form for `place`. A score does not depend on the others. done()
-// gets the number of continuations that are through. Throws Error when the model's activations are not finite.
-std::vector<ContinuationScore> score_continuations(Place& place, const Weights& weights,
-                                                   KvType kv_type,
-                                                   std::span<const Continuation> all, bool greedy,
-                                                   const std::function<void(int64_t)>& done = {});
+// Scores continuations on the engine's backend of a model in the form for `place`. A score does not depend on the others.
+class Scorer {
+ public:
+  // Room for continuations of `longest` positions (context and tokens less the last one). The weights must outlive it.
+  Scorer(Place& place, const Weights& weights, KvType kv_type, int64_t longest);
+  // each() gets every continuation's score once, in any order. Throws Error when the model's activations are not finite.
+  void score(std::span<const Continuation> all, bool greedy,
+             const std::function<void(size_t index, const ContinuationScore& score)>& each);
+
+ private:
+  std::unique_ptr<Backend> backend_;
+};
 
 }  // namespace trit

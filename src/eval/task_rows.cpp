@@ -6,22 +6,6 @@
 namespace trit {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{1} << 30;
-
-std::string read_all(const Path& file) {
-  const std::unique_ptr<ByteReader> bytes = open_bytes(file);
-  std::string text;
-  constexpr size_t kPiece = size_t{1} << 20;
-  while (true) {
-    const size_t held = text.size();
-    if (held > kMaxBytes) bad_input("{}: larger than {} bytes", file.string(), kMaxBytes);
-    text.resize(held + kPiece);
-    const size_t count = bytes->read(text.data() + held, kPiece);
-    text.resize(held + count);
-    if (count == 0) return text;
-  }
-}
-
 // NAME of NAME.jsonl, .jsonl.zst, ...
 std::string plain_name(const Path& file, std::string_view ending) {
   std::string name = file.string();

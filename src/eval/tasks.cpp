@@ -143,18 +143,20 @@ void score(const Task& task, std::vector<ScoredItem>& items, std::span<const std
       choices.push_back(&choice);
     }
   }
-  const auto each = static_cast<int64_t>(items[0].choices.size());
-  const auto done = [&](int64_t through) {
-    if (options.progress)
-      options.progress(task.name, std::min(through / each, std::ssize(items)), std::ssize(items));
-  };
-  const std::vector<ContinuationScore> scores =
-      score_continuations(place, weights, options.kv_type, pairs, task.last_word, done);
-  for (size_t i = 0; i < scores.size(); ++i) {
-    choices[i]->log_likelihood = scores[i].log_likelihood;
-    choices[i]->greedy = scores[i].greedy;
-    report.reused += scores[i].reused;
-  }
+  int64_t longest = 0, through = 0;
+  for (const Continuation& pair : pairs)
+    longest = std::max(longest, std::ssize(pair.context) + std::ssize(pair.tokens) - 1);
+  std::vector<size_t> left;  // choices of each item that are not through
+  for (const ScoredItem& item : items) left.push_back(item.choices.size());
+  Scorer(place, weights, options.kv_type, longest)
+      .score(pairs, task.last_word, [&](size_t i, const ContinuationScore& score) {
+        choices[i]->log_likelihood = score.log_likelihood;
+        choices[i]->greedy = score.greedy;
+        report.reused += score.reused;
+        if (--left[static_cast<size_t>(pairs[i].group)] > 0) return;
+        ++through;
+        if (options.progress) options.progress(task.name, through, std::ssize(items));
+      });
   for (ScoredItem& item : items) {
     item.chosen = best(item.choices, &ScoredChoice::log_likelihood);
     item.chosen_norm = best(item.choices, per_character);
