@@ -58,13 +58,4 @@ std::vector<std::string> json_strings(const Json& row, const char* key, std::str
 // row[key], an integer, or a string of digits, in [0, count).
 int64_t json_index(const Json& row, const char* key, std::string_view where, int64_t count);
 
-Question arc_question(const Json& row, std::string_view where);
-Question boolq_question(const Json& row, std::string_view where);
-Question hellaswag_question(const Json& row, std::string_view where);
-Question lambada_question(const Json& row, std::string_view where);
-Question openbookqa_question(const Json& row, std::string_view where);
-Question piqa_question(const Json& row, std::string_view where);
-Question sciq_question(const Json& row, std::string_view where);
-Question winogrande_question(const Json& row, std::string_view where);
-
 }  // namespace trit

@@ -5,6 +5,16 @@
 
 namespace trit {
 
+// What a row names, of the task's own file.
+Question arc_question(const Json& row, std::string_view where);
+Question boolq_question(const Json& row, std::string_view where);
+Question hellaswag_question(const Json& row, std::string_view where);
+Question lambada_question(const Json& row, std::string_view where);
+Question openbookqa_question(const Json& row, std::string_view where);
+Question piqa_question(const Json& row, std::string_view where);
+Question sciq_question(const Json& row, std::string_view where);
+Question winogrande_question(const Json& row, std::string_view where);
+
 // The paper's seven in its order, then what its table of 2T tokens adds.
 std::span<const Task> tasks() {
   static const std::vector<Task> kTasks = {
