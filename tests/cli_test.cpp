@@ -170,8 +170,8 @@ TEST_F(Cli, VerifyTellsTheSameModelFromAnother) {
 }
 
 TEST_F(Cli, HelpForEveryCommandHasExamples) {
-  for (const char* command : {"run", "chat", "train", "convert", "perplexity", "compare", "inspect",
-                              "verify", "synth", "bench", "pull", "completion", "man"}) {
+  for (const char* command : {"run", "chat", "train", "convert", "perplexity", "eval", "compare",
+                              "inspect", "verify", "synth", "bench", "pull", "completion", "man"}) {
     const Outcome outcome = trit({command, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("Example"), std::string::npos) << command;

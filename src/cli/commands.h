@@ -14,6 +14,7 @@ void add_pull_command(CLI::App& program);
 void add_run_command(CLI::App& program);
 void add_chat_command(CLI::App& program);
 void add_perplexity_command(CLI::App& program);
+void add_eval_command(CLI::App& program);
 void add_compare_command(CLI::App& program);
 void add_verify_command(CLI::App& program);
 void add_inspect_command(CLI::App& program);

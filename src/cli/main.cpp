@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
   trit::add_train_command(program);
   trit::add_convert_command(program);
   trit::add_perplexity_command(program);
+  trit::add_eval_command(program);
   trit::add_compare_command(program);
   trit::add_verify_command(program);
   trit::add_inspect_command(program);

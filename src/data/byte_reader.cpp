@@ -121,4 +121,18 @@ std::unique_ptr<ByteReader> open_bytes(const Path& path) {
   return std::make_unique<PlainReader>(path);
 }
 
+std::string read_all(const Path& path, size_t max_bytes) {
+  const std::unique_ptr<ByteReader> bytes = open_bytes(path);
+  std::string text;
+  constexpr size_t kPiece = size_t{1} << 20;
+  while (true) {
+    const size_t held = text.size();
+    if (held > max_bytes) bad_input("{}: it has more than {} bytes", path.string(), max_bytes);
+    text.resize(held + kPiece);
+    const size_t count = bytes->read(text.data() + held, kPiece);
+    text.resize(held + count);
+    if (count == 0) return text;
+  }
+}
+
 }  // namespace trit

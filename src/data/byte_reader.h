@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "base/file.h"
 
@@ -18,5 +19,7 @@ class ByteReader {
 
 // By the end of the name: `.zst` (Zstandard, windows up to 2 GiB), `.gz`, anything else as it is.
 std::unique_ptr<ByteReader> open_bytes(const Path& path);
+// All of it. Throws Error naming the file when that is more than max_bytes.
+std::string read_all(const Path& path, size_t max_bytes = size_t{1} << 30);
 
 }  // namespace trit

@@ -11,6 +11,21 @@ namespace {
 constexpr int64_t kHeadRows = 64;      // rows whose logits are there at once, at most
 constexpr int64_t kMostLargest = 256;  // who needs more of a row's largest logits gets all of them
 
+void require_targets(const Request& request, int64_t vocabulary) {
+  if (request.targets.empty()) return;
+  if (request.targets.size() > request.prompt.size() || request.max_tokens > 0) {
+    bad_input(
+        "targets: there are {}, for a prompt of {} tokens and max_tokens {}; it must be one per "
+        "token of the prompt at "
+        "most, and max_tokens 0",
+        request.targets.size(), request.prompt.size(), request.max_tokens);
+  }
+  for (const int32_t token : request.targets) {
+    if (token < 0 || token >= vocabulary)
+      bad_input("targets: there is no token {}; the vocabulary has {}", token, vocabulary);
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(StopReason reason) {
@@ -54,6 +69,7 @@ RequestId Engine::submit(Request request) {
   }
   if (request.max_tokens < 0)
     bad_input("max_tokens: {} is negative; it must be 0 or more", request.max_tokens);
+  require_targets(request, vocabulary);
   Sequence sequence(next_, std::move(request), pool_);
   sequence.observed = sequence.request.observe_from;
   waiting_.emplace(next_, std::move(sequence));
@@ -140,7 +156,9 @@ void Engine::preempt(Sequence& s) {
 
 // The first tokens that need not be computed when the cache has them: of the last one the logits are needed.
 std::span<const int32_t> Engine::reusable(const Sequence& s) const {
-  const int64_t count = s.request.observe ? std::min(s.observed, s.size() - 1) : s.size() - 1;
+  int64_t count = s.size() - 1;
+  if (s.request.observe) count = std::min(count, s.observed);
+  if (s.scores_more()) count = std::min(count, s.unscored());
   return std::span(s.tokens).first(static_cast<size_t>(count));
 }
 
@@ -206,9 +224,14 @@ void Engine::run(std::span<const Part> parts) {
 
 void Engine::advance(std::span<const Part> parts) {
   wanted_.clear();
+  scored_.clear();
   int64_t row = 0;
   for (const auto& [s, rows] : parts) {
     for (int64_t i = 0; i < rows; ++i, ++row, ++s->computed) {
+      if (s->scores_more() && s->computed == s->unscored()) {
+        scored_.push_back({s, row, s->scores.size()});
+        s->scores.emplace_back();
+      }
       const bool sample = s->left() == 1 && s->request.max_tokens > 0;
       const bool observe = s->request.observe && s->computed >= s->observed;
       if (!sample && !observe) continue;
@@ -226,6 +249,7 @@ void Engine::advance(std::span<const Part> parts) {
   };
   in_groups({wanted_.begin(), largest}, [&](auto group) { read_logits(group); });
   in_groups({largest, wanted_.end()}, [&](auto group) { read_largest(group); });
+  read_scores(scored_);
   for (const auto& [s, rows] : parts) {
     if (s->left() > 0) continue;
     if (s->request.max_tokens == 0) {
@@ -274,6 +298,26 @@ void Engine::read_largest(std::span<const Wanted> wanted) {
   }
 }
 
+void Engine::read_scores(std::span<const Scored> scored) {
+  if (scored.empty()) return;
+  rows_.clear();
+  targets_.clear();
+  for (const Scored& s : scored) {
+    rows_.push_back(s.row);
+    targets_.push_back(s.sequence->request.targets[s.target]);
+  }
+  losses_.resize(scored.size());
+  backend_.losses(rows_, targets_, losses_);
+  largest_.resize(scored.size());
+  const bool compare = std::ranges::any_of(
+      scored, [](const Scored& s) { return s.sequence->request.compare_greedy; });
+  if (compare) backend_.top(rows_, 1, largest_);
+  for (size_t i = 0; i < scored.size(); ++i) {
+    scored[i].sequence->scores[scored[i].target] = {losses_[i],
+                                                    compare && largest_[i].token == targets_[i]};
+  }
+}
+
 // ---- Ends ----
 
 void Engine::accept(Sequence& s) {
@@ -300,6 +344,7 @@ void Engine::fail(Sequence& s, std::string error) {
 void Engine::end(Sequence& s, Event event) {
   event.id = s.id;
   event.reused = s.reused;
+  if (event.end != StopReason::kFailed) event.scores = std::move(s.scores);
   release(s);
   running_.erase(s.id);
   events_.push_back(std::move(event));

@@ -49,6 +49,16 @@ struct Request {
   // order, before the next token is sampled from them. May not call the engine.
   std::function<void(int64_t position, std::span<const float> logits)> observe;
   int64_t observe_from = 0;
+  // For evaluation: what the model thinks of targets[i] behind the prompt's first
+  // prompt.size() - targets.size() + i + 1 tokens. Needs max_tokens 0; the scores come with the request's end.
+  std::vector<int32_t> targets;
+  bool compare_greedy = false;  // find out TokenScore::greedy too
+};
+
+// Of one target.
+struct TokenScore {
+  float loss = 0;       // -log p, in nats
+  bool greedy = false;  // it is the first token of the largest logit
 };
 
 // A sampled token, or the end of a request, or both at once.
@@ -56,8 +66,9 @@ struct Event {
   RequestId id = 0;
   int32_t token = -1;  // -1: none
   std::optional<StopReason> end = {};
-  int64_t reused = 0;      // tokens of the prompt that were found in the cache
-  std::string error = {};  // with kFailed
+  int64_t reused = 0;                   // tokens of the prompt that were found in the cache
+  std::string error = {};               // with kFailed
+  std::vector<TokenScore> scores = {};  // of Request::targets
 };
 
 struct EngineOptions {
@@ -81,7 +92,8 @@ class Engine {
   explicit Engine(Backend& backend, const EngineOptions& options = {});
 
   // Throws Error when the prompt is empty, has a token that the model does not, or leaves no position of
-  // context() free, and when the sampler's options are out of range.
+  // context() free, when targets are no tokens, more than the prompt's or beside max_tokens, and when the sampler's options
+  // are out of range.
   RequestId submit(Request request);
   // Ends a request without an event; false when it is unknown or has ended. What it computed stays in the
   // prefix cache.
@@ -116,6 +128,12 @@ class Engine {
     SequencePages pages;
     Sampler sampler;
     int32_t sampled = -1;
+    std::vector<TokenScore> scores;  // of the first targets
+    // There are targets left; the next is scored behind this position.
+    bool scores_more() const { return scores.size() < request.targets.size(); }
+    int64_t unscored() const {
+      return std::ssize(request.prompt) - std::ssize(request.targets) + std::ssize(scores);
+    }
     int64_t size() const { return std::ssize(tokens); }
     std::span<const int32_t> computed_tokens() const {
       return std::span(tokens).first(static_cast<size_t>(computed));
@@ -138,6 +156,13 @@ class Engine {
     int64_t needed;  // logits, the largest; 0: all of them
   };
 
+  // A row of the step behind which a target of the sequence is scored.
+  struct Scored {
+    Sequence* sequence;
+    int64_t row;
+    size_t target;
+  };
+
   void plan();
   bool admit(Sequence& sequence);
   bool schedule(Sequence& sequence, int64_t rows);
@@ -149,6 +174,7 @@ class Engine {
   void advance(std::span<const Part> parts);
   void read_logits(std::span<const Wanted> wanted);
   void read_largest(std::span<const Wanted> wanted);
+  void read_scores(std::span<const Scored> scored);
 
   void accept(Sequence& sequence);
   void fail(Sequence& sequence, std::string error);
@@ -169,9 +195,12 @@ class Engine {
   std::vector<TokenSlot> slots_;
   std::vector<PageTable> tables_;
   std::vector<Wanted> wanted_;
+  std::vector<Scored> scored_;
   std::vector<int64_t> rows_;
   Buffer<float> logits_;
   std::vector<TokenLogit> largest_;
+  std::vector<int32_t> targets_;
+  std::vector<float> losses_;
 };
 
 }  // namespace trit

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -41,11 +43,35 @@ Tokens expected(const TestBackend& backend, const Request& r) {
   return made;
 }
 
+// The last `count` positions of the prompt score tokens drawn anew.
+Request scoring_request(Tokens prompt, int64_t count, uint64_t seed) {
+  Request r = request(std::move(prompt), 0);
+  r.targets = text(count, seed);
+  r.compare_greedy = true;
+  return r;
+}
+
+void expect_scores(const TestBackend& backend, const Request& r,
+                   std::span<const TokenScore> scores) {
+  ASSERT_EQ(scores.size(), r.targets.size());
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const size_t seen = r.prompt.size() - r.targets.size() + i + 1;
+    const std::vector<float> logits = backend.expected_logits(std::span(r.prompt).first(seen));
+    const auto best = std::ranges::max_element(logits);
+    double sum = 0;
+    for (const float l : logits) sum += std::exp(static_cast<double>(l - *best));
+    const auto target = static_cast<size_t>(r.targets[i]);
+    EXPECT_NEAR(scores[i].loss, std::log(sum) + static_cast<double>(*best - logits[target]), 1e-5);
+    EXPECT_EQ(scores[i].greedy, best - logits.begin() == r.targets[i]);
+  }
+}
+
 struct Result {
   Tokens tokens;
   std::optional<StopReason> end;
   int64_t reused = 0;
   std::string error;
+  std::vector<TokenScore> scores;
 };
 
 void collect(std::span<const Event> events, std::map<RequestId, Result>& results) {
@@ -56,6 +82,7 @@ void collect(std::span<const Event> events, std::map<RequestId, Result>& results
     result.end = event.end;
     result.reused = event.reused;
     result.error = event.error;
+    if (event.end) result.scores = event.scores;
   }
 }
 
@@ -116,6 +143,58 @@ TEST(Engine, SaysWhyARequestEnded) {
   EXPECT_EQ(results.at(full).tokens.size(), 16u - 9u + 1u);  // the last is sampled, not run
   EXPECT_EQ(results.at(none).end, StopReason::kLength);
   EXPECT_TRUE(results.at(none).tokens.empty());
+}
+
+// Four continuations of one context: the three that come later run only what they do not share, up to the first position
+// that is scored.
+TEST(Engine, ScoresTargetsAndSharesWhatIsBeforeThem) {
+  TestBackend backend(64, 4, 64);
+  Engine engine(backend);
+  const Tokens context = text(21, 8);
+  std::vector<Request> requests;
+  for (int32_t i = 0; i < 4; ++i) {
+    Tokens prompt = context;
+    prompt.insert(prompt.end(), {i, 5});
+    requests.push_back(scoring_request(prompt, 3, static_cast<uint64_t>(i)));
+  }
+  requests[2].targets = {0, 1, 2};  // some are hardly the best
+  const RequestId first = engine.submit(requests[0]);
+  expect_scores(backend, requests[0], finish(engine).at(first).scores);
+  const int64_t rows = engine.status().rows;
+  for (size_t i = 1; i < 4; ++i) engine.submit(requests[i]);
+  const auto results = finish(engine);
+  for (int64_t i = 1; i < 4; ++i) {
+    expect_scores(backend, requests[static_cast<size_t>(i)], results.at(first + i).scores);
+    EXPECT_EQ(results.at(first + i).reused, 20);  // the context less its last token
+  }
+  EXPECT_EQ(engine.status().rows - rows, 3 * 3);
+}
+
+TEST(Engine, FindsGreedyTargets) {
+  TestBackend backend(64, 4, 64);
+  Engine engine(backend);
+  Request r = request(text(6, 9), 0);
+  const std::vector<float> logits = backend.expected_logits(r.prompt);
+  r.targets = {static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin())};
+  const RequestId unasked = engine.submit(r);
+  r.compare_greedy = true;
+  const RequestId asked = engine.submit(r);
+  const auto results = finish(engine);
+  EXPECT_FALSE(results.at(unasked).scores[0].greedy);
+  EXPECT_TRUE(results.at(asked).scores[0].greedy);
+}
+
+TEST(Engine, RefusesTargetsThatCannotBeScored) {
+  TestBackend backend(64, 4, 64);
+  Engine engine(backend);
+  for (const Tokens& targets : {Tokens{50}, Tokens{-1}, Tokens{1, 2, 3, 4}}) {
+    Request r = request(text(3, 9), 0);
+    r.targets = targets;
+    EXPECT_THROW(engine.submit(r), Error);
+  }
+  Request both = request(text(3, 9), 1);
+  both.targets = {1};
+  EXPECT_THROW(engine.submit(both), Error);
 }
 
 TEST(Engine, ACommonPrefixIsKeptOnceAndForksDiverge) {
@@ -332,7 +411,9 @@ TEST_P(RandomTraffic, EveryRequestGetsTheModelsTokens) {
           text(below(std::min<int64_t>(engine.context(), 30)), static_cast<uint64_t>(below(3)), 9);
       const Tokens tail = text(1 + below(3), static_cast<uint64_t>(below(50)), 3);
       prompt.insert(prompt.end(), tail.begin(), tail.end());
-      const Request r = request(prompt, below(20), static_cast<uint64_t>(below(3)));
+      const Request r = below(4) == 0
+                            ? scoring_request(prompt, 1 + below(std::ssize(prompt)), rng.next())
+                            : request(prompt, below(20), static_cast<uint64_t>(below(3)));
       if (std::ssize(prompt) > engine.context()) {
         EXPECT_THROW(engine.submit(r), Error);
       } else {
@@ -357,6 +438,7 @@ TEST_P(RandomTraffic, EveryRequestGetsTheModelsTokens) {
       tokens.resize(static_cast<size_t>(engine.context() + 1 - std::ssize(r.prompt)));
     } else {
       ASSERT_EQ(result.end, StopReason::kLength);
+      expect_scores(backend, r, result.scores);
     }
     ASSERT_EQ(result.tokens, tokens);
   }
