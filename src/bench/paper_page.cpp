@@ -241,8 +241,11 @@ std::string energy_table(const Figures& figures) {
                                  {"ternary", "ternary, J", 3},
                                  {"ratio", "times less", 2},
                                  {"goal", "goal, times", 0},
+                                 {"float_above", "float16 above rest, J", 3},
+                                 {"ternary_above", "ternary above rest, J", 3},
                                  {"float_watts", "float16, W", 0},
                                  {"ternary_watts", "ternary, W", 0},
+                                 {"idle_watts", "at rest, W", 0},
                                  {"pytorch", "PyTorch float16, J", 2}};
   Rows rows;
   for (const std::string& size : figures.report().sizes()) {
@@ -253,6 +256,11 @@ std::string energy_table(const Figures& figures) {
     for (const auto& [key, weights] :
          {std::pair("float_watts", "float16"), {"ternary_watts", "ternary"}}) {
       if (const auto watts = figures.get(size, weights, M::kPower)) row[key] = *watts;
+      if (const auto idle = figures.get(size, weights, M::kIdlePower)) row["idle_watts"] = *idle;
+    }
+    for (const auto& [key, weights] :
+         {std::pair("float_above", "float16"), {"ternary_above", "ternary"}}) {
+      if (const auto above = figures.get(size, weights, M::kEnergyAboveIdle)) row[key] = *above;
     }
     if (const PaperSize* paper = paper_size(size); paper != nullptr) {
       row["goal"] = known(paper->goal_energy);
@@ -260,9 +268,11 @@ std::string energy_table(const Figures& figures) {
     }
     rows.push_back(row);
   }
-  return titled("Energy of a token",
-                "Measured by the device's own counter (NVML), one sequence, idle power included.",
-                kColumns, rows);
+  return titled(
+      "Energy of a token",
+      "One sequence, by the counters of the device (NVML) or of the processor and its memory "
+      "(RAPL). Power at rest, measured before, is part of it but where it says so.",
+      kColumns, rows);
 }
 
 // "13824x2560"

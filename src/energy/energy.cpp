@@ -32,6 +32,10 @@ PassEnergy bitnet_pass_energy(const EnergyShape& shape, int64_t tokens,
           attention(shape, tokens, process.fp16)};
 }
 
+TrafficEnergy traffic_energy(double bytes) {
+  return {bytes * kDramLeastPerByte * kPico, bytes * kDramMostPerByte * kPico};
+}
+
 double matmul_energy_ratio(const ProcessEnergy& process) {
   return (process.fp16.add + process.fp16.mul) / process.int8.add;
 }
