@@ -62,21 +62,12 @@ bool put_pair(OrderedJson& row, std::optional<double> full, std::optional<double
   return full || ternary;
 }
 
-// A table without the columns that nobody fills.
-std::string titled(const std::string& title, const std::string& text,
-                   std::span<const Column> columns, const Rows& rows) {
-  if (rows.empty()) return "";
-  std::vector<Column> filled;
-  for (const Column& column : columns) {
-    const auto has = [&](const OrderedJson& row) {
-      return row.contains(column.key) && !row[column.key].is_null();
-    };
-    if (std::ranges::any_of(rows, has)) filled.push_back(column);
-  }
-  return fmt::format("## {}\n\n{}\n\n{}\n", title, text, markdown(filled, rows));
+PaperTable titled(const std::string& title, const std::string& text,
+                  std::span<const Column> columns, const Rows& rows) {
+  return {title, text, filled_columns(columns, rows), rows};
 }
 
-std::string token_table(const Figures& figures, int64_t tokens) {
+PaperTable token_table(const Figures& figures, int64_t tokens) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"float16", "float16, ms", 3},
                                  {"ternary", "ternary, ms", 3},
@@ -109,7 +100,7 @@ std::string token_table(const Figures& figures, int64_t tokens) {
                 std::span(kColumns).first(columns), rows);
 }
 
-std::string memory_table(const Figures& figures) {
+PaperTable memory_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"tokens", "after"},
                                  {"float16", "float16, GB", 2},
@@ -150,7 +141,7 @@ std::string memory_table(const Figures& figures) {
       kColumns, rows);
 }
 
-std::string prompt_table(const Figures& figures) {
+PaperTable prompt_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"tokens", "tokens"},
                                  {"rows", "in pieces of"},
@@ -174,7 +165,7 @@ std::string prompt_table(const Figures& figures) {
   return titled("Prompts", "One sequence; medians.", kColumns, rows);
 }
 
-std::string batch_table(const Figures& figures) {
+PaperTable batch_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"rows", "sequences"},
                                  {"tokens", "of"},
@@ -192,11 +183,10 @@ std::string batch_table(const Figures& figures) {
       }
     }
   }
-  return titled("Several sequences together", "A token of each, all sequences nearly at their end.",
-                kColumns, rows);
+  return titled(kBatchTitle, "A token of each, all sequences nearly at their end.", kColumns, rows);
 }
 
-std::string largest_table(const Figures& figures) {
+PaperTable largest_table(const Figures& figures) {
   constexpr Column kColumns[] = {
       {"size", "size"},          {"what", "what"},
       {"float16", "float16", 0}, {"ternary", "ternary", 0},
@@ -231,11 +221,11 @@ std::string largest_table(const Figures& figures) {
     add(size, "tokens/s", speed("float16"), speed("ternary"),
         paper.ternary_speed / paper.float_speed, kGoalThroughputRatio);
   }
-  return titled("The largest batch", "As many sequences as memory has room for, found by trying.",
+  return titled(kLargestTitle, "As many sequences as memory has room for, found by trying.",
                 kColumns, rows);
 }
 
-std::string energy_table(const Figures& figures) {
+PaperTable energy_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"float16", "float16, J", 3},
                                  {"ternary", "ternary, J", 3},
@@ -282,7 +272,7 @@ double weights_of(const std::string& shape) {
   return std::strtod(shape.c_str(), nullptr) * std::strtod(shape.c_str() + cross + 1, nullptr);
 }
 
-std::string product_table(const Figures& figures) {
+PaperTable product_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"shape", "outputs x inputs"},
                                  {"tokens", "rows"},
                                  {"us", "us", 2},
@@ -322,14 +312,38 @@ std::string gap_list(const PaperReport& report) {
   return text + "\n";
 }
 
+std::string as_markdown(const PaperTable& table) {
+  return fmt::format("## {}\n\n{}\n\n{}\n", table.title, table.text,
+                     markdown(table.columns, table.rows));
+}
+
 }  // namespace
 
-std::string paper_page(const PaperReport& report) {
+std::vector<std::string> caches_of(const PaperReport& report) {
   std::vector<std::string> caches;
   for (const PaperFigure& f : report.figures) {
     if (!f.cache.empty() && std::ranges::find(caches, f.cache) == caches.end())
       caches.push_back(f.cache);
   }
+  return caches;
+}
+
+std::vector<PaperTable> paper_tables(const PaperReport& report, const std::string& cache) {
+  const Figures figures(report, cache);
+  std::vector<PaperTable> tables;
+  if (cache.empty()) {
+    tables.push_back(product_table(figures));
+  } else {
+    for (const int64_t tokens : figures.values(M::kTokenTime, &PaperFigure::tokens))
+      tables.push_back(token_table(figures, tokens));
+    for (const auto make : {memory_table, prompt_table, batch_table, largest_table, energy_table})
+      tables.push_back(make(figures));
+  }
+  std::erase_if(tables, [](const PaperTable& table) { return table.rows.empty(); });
+  return tables;
+}
+
+std::string paper_page(const PaperReport& report) {
   std::string text = fmt::format(
       "# The paper's measurements on {}\n\n"
       "Measured by `trit bench paper` ({}) on {}, host {}; this page is what `trit bench paper "
@@ -340,16 +354,13 @@ std::string paper_page(const PaperReport& report) {
       "best "
       "float16 on one H200 (compiled, in a CUDA graph).\n\n",
       report.device, report.made_from, report.date, report.host);
-  for (const std::string& cache : caches) {
-    const Figures figures(report, cache);
+  for (const std::string& cache : caches_of(report)) {
     text += fmt::format("# Keys and values cached as {}\n\n", cache);
-    for (const int64_t tokens : figures.values(M::kTokenTime, &PaperFigure::tokens))
-      text += token_table(figures, tokens);
-    text += memory_table(figures) + prompt_table(figures) + batch_table(figures) +
-            largest_table(figures) + energy_table(figures);
+    for (const PaperTable& table : paper_tables(report, cache)) text += as_markdown(table);
   }
-  const std::string products = product_table(Figures(report, ""));
-  if (!products.empty()) text += fmt::format("# Single products\n\n{}", products);
+  const std::vector<PaperTable> products = paper_tables(report, "");
+  if (!products.empty()) text += "# Single products\n\n";
+  for (const PaperTable& table : products) text += as_markdown(table);
   text += gap_list(report);
   while (text.ends_with("\n\n")) text.pop_back();
   return text;

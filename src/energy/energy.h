@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "model/config.h"
+
 namespace trit {
 
 // Picojoules of one operation.
@@ -28,6 +30,8 @@ struct EnergyShape {
   int64_t linear_ends = 0;      // inputs + outputs, summed over the same layers
   int64_t attention_width = 0;  // H: heads * head size
 };
+
+EnergyShape energy_shape(const Config& config);
 
 struct Joules {
   double add = 0, mul = 0;
