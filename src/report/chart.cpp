@@ -14,7 +14,18 @@ using bench::line_at, bench::line_style, bench::mark_at, bench::text_at;
 
 constexpr double kWidth = 860, kLegend = 26, kLeft = 70, kRight = 840, kTop = 46, kBottom = 340;
 
-// Upwards: whole powers of ten around the values.
+// 1, 2, 5, 10, ...: where lines lie.
+double step_below(double value) {
+  const double power = std::pow(10.0, std::floor(std::log10(value)));
+  const double lead = value / power * 1.000001;
+  return power * (lead >= 5 ? 5 : lead >= 2 ? 2 : 1);
+}
+double step_above(double step) {
+  const double power = std::pow(10.0, std::floor(std::log10(step * 1.000001)));
+  return step > power * 4 ? power * 10 : step > power * 1.5 ? power * 5 : power * 2;
+}
+
+// Upwards: from such a line below the values to one above.
 struct Scale {
   double low = 0, high = 0;  // logarithms
   double y(double value) const {
@@ -32,8 +43,10 @@ std::optional<Scale> scale_of(const Chart& chart) {
     }
   }
   if (most <= 0) return std::nullopt;
-  Scale scale{std::floor(std::log10(least)), std::ceil(std::log10(most))};
-  if (scale.high == scale.low) scale.high += 1;
+  Scale scale{std::log10(step_below(least)), 0};
+  double top = step_below(least);
+  while (top < most * 0.999) top = step_above(top);
+  scale.high = std::log10(top > step_below(least) ? top : step_above(top));
   return scale;
 }
 
@@ -45,12 +58,10 @@ double place_x(const Chart& chart, size_t i) {
 std::string grid(const Chart& chart, const Scale& scale) {
   constexpr const char* kThin = "stroke=\"#cccccc\" stroke-width=\"0.8\"";
   std::string svg;
-  for (double p = scale.low; p <= scale.high; ++p) {
-    const double value = std::pow(10.0, p);
+  const double end = std::pow(10.0, scale.high) * 1.001;
+  for (double value = std::pow(10.0, scale.low); value < end; value = step_above(value)) {
     svg += line_at(kLeft, scale.y(value), kRight, scale.y(value), kThin);
-    svg += text_at(kLeft - 8, scale.y(value) + 4, "end", fmt::format("{:g}", value));
-    for (int i = 2; i < 10 && p < scale.high; ++i)
-      svg += line_at(kLeft, scale.y(value * i), kLeft + 5, scale.y(value * i), kThin);
+    svg += text_at(kLeft - 8, scale.y(value) + 4, "end", fmt::format("{:.3g}", value));
   }
   for (size_t i = 0; i < chart.places.size(); ++i)
     svg += text_at(place_x(chart, i), kBottom + 20, "middle", chart.places[i]);
