@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "base/timer.h"
 #include "bench/cuda/products.h"
 #include "bench/machine.h"
@@ -270,6 +271,19 @@ int64_t largest_batch(const Config& config, RunnerOptions options, int64_t bytes
 
 namespace {
 
+// GB/s of memory, by all threads; 0 where there is not the room to measure it.
+double processor_read_rate() {
+  MachineOptions limits;
+  limits.quick = limits.limits_only = true;
+  limits.threads = {thread_count()};
+  try {
+    return measure_machine(limits).read_limit("DRAM", thread_count());
+  } catch (const Error& e) {
+    if (e.code() != ExitCode::kFailure) throw;
+    return 0;
+  }
+}
+
 double power_at_rest(const PaperOptions& options) {
   if (options.meter == nullptr || options.energy_seconds <= 0) return 0;
   if (options.progress) options.progress("power at rest");
@@ -292,7 +306,11 @@ PaperReport bench_paper(const PaperOptions& options) {
       if (options.keep) options.keep(report);
     }
   }
-  if (options.products && !place.is_cpu()) {
+  if (options.products && place.is_cpu()) {
+    if (options.progress) options.progress("read rate");
+    if (const double rate = processor_read_rate(); rate > 0)
+      report.figures.push_back({"", "read", PaperMeasure::kReadRate, 0, 1, "", rate});
+  } else if (options.products) {
     if (options.progress) options.progress("single products");
     for (PaperFigure& figure : cuda_product_figures(place.device()))
       report.figures.push_back(std::move(figure));

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "bench/paper_bench.h"
 #include "bench/paper_figures.h"
+#include "bench/paper_model.h"
 #include "bench/table.h"
 #include "model/config.h"
 
@@ -67,11 +69,25 @@ PaperTable titled(const std::string& title, const std::string& text,
   return {title, text, filled_columns(columns, rows), rows};
 }
 
+// Percent of what memory gives that reading the weights once a token makes.
+OrderedJson read_share(const Figures& figures, const std::string& size, const char* weights,
+                       int64_t tokens) {
+  const auto ms = figures.get(size, weights, M::kTokenTime, tokens);
+  const auto rate = figures.get("", "read", M::kReadRate);
+  const auto named = [&](const Preset& p) { return p.name == size; };
+  if (!ms || !rate || std::ranges::none_of(presets(), named)) return nullptr;
+  const Config config = paper_config(size, std::string_view(weights) == "ternary");
+  const auto bytes = static_cast<double>(PaperModel::read_bytes(config));
+  return 100 * bytes / (*ms * 1e-3) / (*rate * 1e9);
+}
+
 PaperTable token_table(const Figures& figures, int64_t tokens) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"float16", "float16, ms", 3},
                                  {"ternary", "ternary, ms", 3},
                                  {"ratio", "times faster", 2},
+                                 {"float_share", "float16: of read, %", 0},
+                                 {"ternary_share", "ternary: of read, %", 0},
                                  {"paper_ratio", "paper: times", 2},
                                  {"paper_float", "paper: float16, ms", 2},
                                  {"paper_ternary", "paper: ternary, ms", 2},
@@ -84,6 +100,8 @@ PaperTable token_table(const Figures& figures, int64_t tokens) {
     if (!put_pair(row, figures.get(size, "float16", M::kTokenTime, tokens),
                   figures.get(size, "ternary", M::kTokenTime, tokens), true))
       continue;
+    row["float_share"] = read_share(figures, size, "float16", tokens);
+    row["ternary_share"] = read_share(figures, size, "ternary", tokens);
     if (const PaperSize* paper = paper_size(size); paper != nullptr && tokens <= 1) {
       row["paper_float"] = known(paper->float_ms);
       row["paper_ternary"] = known(paper->ternary_ms);
@@ -94,9 +112,10 @@ PaperTable token_table(const Figures& figures, int64_t tokens) {
     }
     rows.push_back(row);
   }
-  const size_t columns = tokens <= 1 ? std::size(kColumns) : 4;
+  const size_t columns = tokens <= 1 ? std::size(kColumns) : 6;
   return titled(fmt::format("A token after {}", tokens),
-                "One sequence, the likeliest token found behind each; medians.",
+                "One sequence, the likeliest token found behind each; medians. Of read: the "
+                "weights that a token reads, as a share of what memory was measured to give.",
                 std::span(kColumns).first(columns), rows);
 }
 

@@ -21,7 +21,7 @@ namespace {
 constexpr const char* kExamples = R"(
 Examples:
   trit report --quick --out report                       # under ten minutes on two cores, from a clone's folder
-  trit report --quick --model model.gguf --twin llama.gguf --dataset data --data eval --out report
+  trit report --quick --model model.gguf --twin llama.gguf --text held-out.txt --data eval
   trit report --from docs/results/h200.json --out report # with another machine's figures beside
   trit report --only-from --from results.json --out page # nothing is measured
 
@@ -33,7 +33,7 @@ Random models are written to OUT/work, one at a time, and removed. The machine s
 
 struct Options {
   bool quick = false, only_from = false;
-  std::string out = "report", model = "models/tales-3m.gguf", twin, binary, dataset, data;
+  std::string out = "report", model = "models/tales-3m.gguf", twin, binary, text, dataset, data;
   std::string sizes = "700M,1.3B,3B";
   std::vector<std::string> from;
 };
@@ -61,9 +61,11 @@ report::ReportOptions parsed(const Options& options, bool model_given) {
   wanted.sizes = sizes_of(options.sizes);
   wanted.twin = options.twin;
   wanted.binary = options.binary;
+  wanted.text = options.text;
   wanted.dataset = options.dataset;
   wanted.data = options.data;
-  for (const std::string* path : {&wanted.twin, &wanted.binary, &wanted.dataset, &wanted.data}) {
+  for (const std::string* path :
+       {&wanted.twin, &wanted.binary, &wanted.text, &wanted.dataset, &wanted.data}) {
     if (!path->empty() && !std::filesystem::exists(*path))
       bad_input("{}: there is no such file or directory", *path);
   }
@@ -85,6 +87,7 @@ std::string command_line(const Options& o) {
     add("--model", o.model);
     add("--twin", o.twin);
     add("--binary", o.binary);
+    add("--text", o.text);
     add("--dataset", o.dataset);
     add("--data", o.data);
     add("--sizes", o.sizes);
@@ -135,7 +138,8 @@ void add_report_command(CLI::App& program) {
       command->add_option("--model", o->model, "trained ternary model")->capture_default_str();
   command->add_option("--twin", o->twin, "LLaMA that was trained beside it (trit compare)");
   command->add_option("--binary", o->binary, "the same with binary weights");
-  command->add_option("--dataset", o->dataset, "held-out tokens for perplexity (trit data build)");
+  command->add_option("--text", o->text, "held-out text for perplexity: .txt or .jsonl");
+  command->add_option("--dataset", o->dataset, "instead: held-out tokens (trit data build)");
   command->add_option("--data", o->data, "directory with the tasks' files, for accuracy");
   command
       ->add_option("--sizes", o->sizes,

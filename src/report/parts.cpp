@@ -21,7 +21,7 @@ class Parts {
     add("machine", {{"bench", "roofline", "--quick", "-o", "json"}});
     if (!options_.model.empty()) trained("model", options_.model);
     if (!options_.twin.empty()) trained("twin", options_.twin);
-    if (!options_.twin.empty() && !options_.dataset.empty()) rounded();
+    if (!options_.twin.empty() && options_.has_text()) rounded();
     if (!options_.binary.empty()) trained("binary", options_.binary);
     for (const std::string& size : options_.sizes) {
       speed(size, "ternary");
@@ -37,8 +37,14 @@ class Parts {
   }
 
   Arguments perplexity(const std::string& model, const std::string& kv_type) const {
-    Arguments command = {"perplexity", model,   "--data", options_.dataset,
-                         "--kv-type",  kv_type, "--json"};
+    const bool text = !options_.text.empty();
+    Arguments command = {"perplexity",
+                         model,
+                         text ? "--text" : "--data",
+                         text ? options_.text : options_.dataset,
+                         "--kv-type",
+                         kv_type,
+                         "--json"};
     if (options_.quick) command.insert(command.end(), {"--tokens", "65536"});
     return command;
   }
@@ -47,7 +53,7 @@ class Parts {
   void trained(const std::string& name, const std::string& model) {
     add(name + "-speed", {{"bench", "model", model, "-p", "128", "-n", "64", "-r", depth_.repeats,
                            "--no-limits", "-o", "json"}});
-    if (!options_.dataset.empty()) {
+    if (options_.has_text()) {
       for (const char* kv_type : {"f32", "f16", "int8", "int4"})
         add(fmt::format("{}-perplexity-{}", name, kv_type), {perplexity(model, kv_type)});
     }

@@ -16,10 +16,12 @@ struct ReportOptions {
   std::string model;               // the trained model; empty: none
   std::string twin;                // the LLaMA trained beside it; empty: none
   std::string binary;              // one with binary weights; empty: none
-  std::string dataset;             // held-out tokens for perplexity (trit data build); empty: none
+  std::string text;                // held-out text (.txt or .jsonl) for perplexity; empty: none
+  std::string dataset;             // or held-out tokens (trit data build)
   std::string data;                // the tasks' files (trit eval); empty: none
   std::vector<std::string> sizes;  // presets that are measured with random weights
   std::vector<std::string> from;   // JSON of `trit bench paper`, of other machines or earlier runs
+  bool has_text() const { return !text.empty() || !dataset.empty(); }
 };
 
 using Arguments = std::vector<std::string>;  // without the program's name

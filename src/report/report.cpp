@@ -49,6 +49,12 @@ std::optional<double> ReportData::number(const std::string& name, const char* po
   return (*json)[at].get<double>();
 }
 
+OrderedJson ReportData::interval(const std::string& name) const {
+  const auto low = number(name, "/perplexity_95/0"), high = number(name, "/perplexity_95/1");
+  if (!low || !high) return nullptr;
+  return fmt::format("{:.3f} to {:.3f}", *low, *high);
+}
+
 namespace {
 
 // This machine's report out of its parts.

@@ -31,6 +31,8 @@ struct ReportData {
                                bench::PaperMeasure measure) const;
   // A number of a part's result, by the names that lead there ("/model/peak_memory_bytes").
   std::optional<double> number(const std::string& part, const char* pointer) const;
+  // The 95 % interval of a part's perplexity, "45.1 to 47.8", or null.
+  OrderedJson interval(const std::string& part) const;
 };
 
 // Reads the files of options.from. Throws Error naming the file that is no report of trit bench paper.

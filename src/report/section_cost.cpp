@@ -91,8 +91,7 @@ Table trained(const ReportData& data) {
     if (const auto spread = of_speed("/results/1/spread_ts")) row["tg_spread"] = *spread;
     if (const auto tokens = data.number(perplexity, "/tokens"))
       row["tokens"] = static_cast<int64_t>(*tokens);
-    const auto low = data.number(perplexity, "/low"), high = data.number(perplexity, "/high");
-    if (low && high) row["interval"] = fmt::format("{:.3f} to {:.3f}", *low, *high);
+    row["interval"] = data.interval(perplexity);
     table.rows.push_back(row);
   }
   table.columns = bench::filled_columns(table.columns, table.rows);
@@ -128,9 +127,9 @@ std::vector<Block> cost_section(const ReportData& data) {
     return blocks;
   }
   blocks.emplace_back(models);
-  if (data.options.dataset.empty())
+  if (!data.options.has_text())
     blocks.emplace_back(
-        Missing{"their perplexity", "no held-out tokens were given (--dataset DIR)"});
+        Missing{"their perplexity", "no held-out text was given (--text FILE, --dataset DIR)"});
   if (data.options.twin.empty())
     blocks.emplace_back(Missing{"the LLaMA twin", "no file was given (--twin FILE)"});
   blocks.emplace_back(

@@ -74,7 +74,7 @@ Table token_model() {
     const double f = float_pass_energy(energy_shape(full), 1, kEnergy7nm.fp16).total();
     const double t = bitnet_pass_energy(energy_shape(ternary), 1, kEnergy7nm).total();
     const auto reading = [](const Config& c) {
-      return traffic_energy(static_cast<double>(bench::PaperModel::weight_bytes(c)));
+      return traffic_energy(static_cast<double>(bench::PaperModel::read_bytes(c)));
     };
     const TrafficEnergy fr = reading(full), tr = reading(ternary);
     table.rows.push_back({{"size", size},

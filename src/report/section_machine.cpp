@@ -74,8 +74,9 @@ std::vector<Block> gap_section(const ReportData& data) {
   if (o.binary.empty())
     blocks.emplace_back(
         Missing{"a model trained with binary weights", "no file was given (--binary FILE)"});
-  if (o.dataset.empty())
-    blocks.emplace_back(Missing{"perplexity", "no held-out tokens were given (--dataset DIR)"});
+  if (!o.has_text())
+    blocks.emplace_back(
+        Missing{"perplexity", "no held-out text was given (--text FILE, --dataset DIR)"});
   if (o.data.empty())
     blocks.emplace_back(Missing{"zero-shot accuracy", "no evaluation data was given (--data DIR)"});
   blocks.emplace_back(Missing{"perplexity and accuracy of 700M to 70B",

@@ -19,7 +19,10 @@ OrderedJson ratio(const std::optional<double>& ours, const std::optional<double>
 
 std::vector<Block> rounding_section(const ReportData& data) {
   Table table;
-  table.columns = {{"model", "model"}, {"ppl", "perplexity", 3}, {"ratio", "times the twin's", 2}};
+  table.columns = {{"model", "model"},
+                   {"ppl", "perplexity", 3},
+                   {"interval", "95 % interval"},
+                   {"ratio", "times the twin's", 2}};
   struct Row {
     const char *name, *part;
   };
@@ -31,19 +34,22 @@ std::vector<Block> rounding_section(const ReportData& data) {
                          Row{"trained with binary weights", "binary-perplexity-f32"}}) {
     const auto perplexity = data.number(row.part, "/perplexity");
     if (perplexity)
-      table.rows.push_back(
-          {{"model", row.name}, {"ppl", *perplexity}, {"ratio", ratio(perplexity, twin)}});
+      table.rows.push_back({{"model", row.name},
+                            {"ppl", *perplexity},
+                            {"interval", data.interval(row.part)},
+                            {"ratio", ratio(perplexity, twin)}});
   }
   std::vector<Block> blocks;
   blocks.emplace_back(Paragraph{
       "Rounding puts each matrix of a trained LLaMA to mean|W| times -1, 0, +1 (or -1, +1), as "
       "BitNet quantises while it trains, and leaves everything else, activations included, as it "
       "is. What that costs is why the paper trains with ternary weights from the beginning."});
-  if (!table.rows.empty()) blocks.emplace_back(table);
+  if (!table.rows.empty())
+    blocks.emplace_back(Table{bench::filled_columns(table.columns, table.rows), table.rows});
   for (const auto& [part, what, option] :
-       {std::tuple("twin-rounded-ternary", "the twin, rounded", "--twin FILE and --dataset DIR"),
+       {std::tuple("twin-rounded-ternary", "the twin, rounded", "--twin FILE and --text FILE"),
         {"binary-perplexity-f32", "a model trained with binary weights",
-         "--binary FILE and --dataset DIR"}}) {
+         "--binary FILE and --text FILE"}}) {
     if (data.number(part, "/perplexity")) continue;
     const PartResult* ran = data.part(part);
     blocks.emplace_back(Missing{what, ran != nullptr && !ran->why.empty()
@@ -56,11 +62,9 @@ std::vector<Block> rounding_section(const ReportData& data) {
 
 std::vector<Block> cache_section(const ReportData& data) {
   Table table;
-  table.columns = {{"model", "model"},
-                   {"kv", "keys and values"},
-                   {"bits", "bits"},
-                   {"ppl", "perplexity", 4},
-                   {"ratio", "times float32's", 5}};
+  table.columns = {
+      {"model", "model"},       {"kv", "keys and values"},     {"bits", "bits"},
+      {"ppl", "perplexity", 4}, {"interval", "95 % interval"}, {"ratio", "times float32's", 5}};
   for (const char* name : {"model", "twin"}) {
     const auto base = data.number(fmt::format("{}-perplexity-f32", name), "/perplexity");
     for (const auto& [kv, bits] : {std::pair("f32", 32), {"f16", 16}, {"int8", 8}, {"int4", 4}}) {
@@ -71,6 +75,7 @@ std::vector<Block> cache_section(const ReportData& data) {
            {"kv", kv},
            {"bits", bits},
            {"ppl", *perplexity},
+           {"interval", data.interval(fmt::format("{}-perplexity-{}", name, kv))},
            {"ratio", ratio(perplexity, base)}});
     }
   }
@@ -80,10 +85,10 @@ std::vector<Block> cache_section(const ReportData& data) {
       "has room for; its training guide reports 50.0 where 16 bits gave 50.2 (3B, average of the "
       "seven tasks, 4 bits)."});
   if (table.rows.empty())
-    blocks.emplace_back(
-        Missing{"perplexity with smaller caches", "no held-out tokens were given (--dataset DIR)"});
+    blocks.emplace_back(Missing{"perplexity with smaller caches",
+                                "no held-out text was given (--text FILE, --dataset DIR)"});
   else
-    blocks.emplace_back(table);
+    blocks.emplace_back(Table{bench::filled_columns(table.columns, table.rows), table.rows});
   blocks.emplace_back(data.commands({"model-perplexity", "twin-perplexity"}));
   return blocks;
 }

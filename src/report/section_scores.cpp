@@ -110,10 +110,12 @@ std::vector<Block> long_run_section(const ReportData& data) {
   const size_t before = table.rows.size();
   add_measured(data, kLongRunTasks, true, table);
   std::vector<Block> blocks;
-  blocks.emplace_back(Paragraph{
-      "The paper's models saw two trillion tokens, the model here a hundred thousand times "
-      "fewer: its row shows that the scores are computed, not how good such models are. "
-      "Where a task has acc and acc_norm, their mean."});
+  blocks.emplace_back(
+      Paragraph{"The paper's models saw two trillion tokens; a model trained on such a machine as "
+                "this sees a "
+                "hundred thousand times fewer, and its row shows how scores are made, not how good "
+                "such models "
+                "are. Where a task has acc and acc_norm, their mean."});
   end_of_section(data, before, table, blocks);
   return blocks;
 }
