@@ -54,6 +54,12 @@ class Figures {
   std::vector<PaperFigure> figures_;
 };
 
+// What is known of an H200 says nothing beside another machine's figures.
+OrderedJson known_of_h200(const Figures& figures, double value) {
+  const bool is_one = figures.report().device.find("H200") != std::string::npos;
+  return is_one ? known(value) : OrderedJson(nullptr);
+}
+
 // Puts float16, ternary and how many times better that is into a row; `inverse`: less is better.
 bool put_pair(OrderedJson& row, std::optional<double> full, std::optional<double> ternary,
               bool less_is_better, double scale = 1) {
@@ -106,9 +112,9 @@ PaperTable token_table(const Figures& figures, int64_t tokens) {
       row["paper_float"] = known(paper->float_ms);
       row["paper_ternary"] = known(paper->ternary_ms);
       row["paper_ratio"] = known(paper->speedup);
-      row["pytorch"] = known(paper->pytorch_ms);
-      row["goal_ms"] = known(paper->goal_ms);
-      row["goal_ratio"] = known(paper->goal_speedup);
+      row["pytorch"] = known_of_h200(figures, paper->pytorch_ms);
+      row["goal_ms"] = known_of_h200(figures, paper->goal_ms);
+      row["goal_ratio"] = known_of_h200(figures, paper->goal_speedup);
     }
     rows.push_back(row);
   }
@@ -176,7 +182,8 @@ PaperTable prompt_table(const Figures& figures) {
         if (!put_pair(row, figures.get(size, "float16", M::kPrompt, tokens, piece),
                       figures.get(size, "ternary", M::kPrompt, tokens, piece), false))
           continue;
-        if (size == "7B" && piece == tokens) row["goal"] = kGoalPromptSpeedup;
+        if (size == "7B" && piece == tokens)
+          row["goal"] = known_of_h200(figures, kGoalPromptSpeedup);
         rows.push_back(row);
       }
     }
@@ -218,7 +225,7 @@ PaperTable largest_table(const Figures& figures) {
     if (!put_pair(row, full, ternary, false)) return;
     if (size == "70B") {
       row["paper"] = paper;
-      row["goal"] = goal;
+      row["goal"] = known_of_h200(figures, goal);
     }
     rows.push_back(row);
   };
@@ -272,8 +279,8 @@ PaperTable energy_table(const Figures& figures) {
       if (const auto above = figures.get(size, weights, M::kEnergyAboveIdle)) row[key] = *above;
     }
     if (const PaperSize* paper = paper_size(size); paper != nullptr) {
-      row["goal"] = known(paper->goal_energy);
-      row["pytorch"] = known(paper->pytorch_joules);
+      row["goal"] = known_of_h200(figures, paper->goal_energy);
+      row["pytorch"] = known_of_h200(figures, paper->pytorch_joules);
     }
     rows.push_back(row);
   }

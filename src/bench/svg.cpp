@@ -46,6 +46,8 @@ std::string escaped(std::string_view text) {
       out += "&gt;";
     } else if (c == '"') {
       out += "&quot;";
+    } else if (c == '\n') {
+      out += ' ';
     } else if (static_cast<unsigned char>(c) >= 0x20) {  // others are no XML
       out += c;
     }

@@ -7,7 +7,8 @@
 
 namespace trit::bench {
 
-// Text as XML and HTML have it, in elements and in attributes; control characters, which are no XML, are left out.
+// Text as XML and HTML have it, in elements and in attributes; ends of lines are spaces, other control characters, which are
+// no XML, are left out.
 std::string escaped(std::string_view text);
 
 struct LineStyle {

@@ -99,6 +99,11 @@ TEST(Report, IsOneWellFormedPage) {
   EXPECT_EQ(html.find("<FILE>"), std::string::npos);
 }
 
+TEST(Report, KeepsWordsApart) {
+  const Document page{"a\nb", {{"s", "t", {Paragraph{"to\nwork <in>"}}}}};
+  EXPECT_NE(to_html(page).find("<p>to work &lt;in&gt;</p>"), std::string::npos);
+}
+
 // Paper's Table 1, 3B: 7.89 and 2.22 GB, 5.07 and 1.87 ms, 10.04 and 9.91. Here 7.0 / 1.2 = 5.83 and 210 / 30 = 7.
 TEST(Report, PutsFiguresBesideThePapers) {
   const Section costs = section(document(data()), "table-1");
