@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-ORDER = ("base quant kernels ops formats hub text model energy data infer bench eval train serve cli").split()
+ORDER = ("base quant kernels ops formats hub text model energy data infer bench eval train report serve cli").split()
 INCLUDE = re.compile(r'\s*#\s*include\s*"([^"]+)"')
 
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "base/timer.h"
 #include "bench/cuda/products.h"
 #include "bench/machine.h"
@@ -20,7 +21,9 @@ constexpr int64_t kTokenPieces =
 constexpr double kWarmUp = 0.3;     // seconds
 constexpr int64_t kBatchSteps = 8;  // tokens of each sequence that are timed
 constexpr int64_t kPromptRepeats = 3;
-constexpr double kSlow = 1.5;  // seconds after which fewer repeats do
+constexpr int kEnergyRuns = 3;
+constexpr double kIdleSeconds = 1;  // over which power at rest is measured
+constexpr double kSlow = 1.5;       // seconds after which fewer repeats do
 constexpr int64_t kFewest = 3;
 
 // Seconds of each call, `times` of them or, when they are slow, fewer.
@@ -40,12 +43,13 @@ std::vector<double> timed(int64_t times, const Call& call) {
 class ModelMeasures {
  public:
   ModelMeasures(const PaperOptions& options, const std::string& size, bool ternary,
-                const Place& place, PaperReport& report)
+                const Place& place, double idle_watts, PaperReport& report)
       : options_(options),
         size_(size),
         weights_(ternary ? "ternary" : "float16"),
         config_(paper_config(size, ternary)),
         place_(place),
+        idle_watts_(idle_watts),
         report_(report) {}
 
   void run() {
@@ -145,15 +149,22 @@ class ModelMeasures {
     say("energy");
     one.rewind(context);
     const Timer timer;
-    const MeteredWork work = metered(
-        *options_.meter, options_.energy_seconds,
-        [&] {
-          if (one.position() == context + options_.steps) one.rewind(context);
-          one.decode();
-        },
-        [&] { return timer.seconds(); });
-    add(PaperMeasure::kEnergy, context, 1, work.joules_per_step());
-    add(PaperMeasure::kPower, context, 1, work.watts());
+    const auto step = [&] {
+      if (one.position() == context + options_.steps) one.rewind(context);
+      one.decode();
+    };
+    std::vector<double> all, above, watts;
+    for (const MeteredWork& run :
+         metered_runs(*options_.meter, kEnergyRuns, options_.energy_seconds / kEnergyRuns, step,
+                      [&] { return timer.seconds(); })) {
+      all.push_back(run.joules_per_step());
+      above.push_back(run.joules_per_step_above(idle_watts_));
+      watts.push_back(run.watts());
+    }
+    add(PaperMeasure::kEnergy, context, 1, statistics(all));
+    add(PaperMeasure::kEnergyAboveIdle, context, 1, statistics(above));
+    add(PaperMeasure::kPower, context, 1, statistics(watts));
+    add(PaperMeasure::kIdlePower, context, 1, idle_watts_);
   }
 
   void time_prompts() {
@@ -230,6 +241,7 @@ class ModelMeasures {
   const std::string size_, weights_;
   const Config config_;
   const Place& place_;
+  const double idle_watts_;
   PaperReport& report_;
   std::optional<PaperModel> model_;
   int64_t used_before_ = 0;
@@ -257,19 +269,48 @@ int64_t largest_batch(const Config& config, RunnerOptions options, int64_t bytes
   return low;
 }
 
+namespace {
+
+// GB/s of memory, by all threads; 0 where there is not the room to measure it.
+double processor_read_rate() {
+  MachineOptions limits;
+  limits.quick = limits.limits_only = true;
+  limits.threads = {thread_count()};
+  try {
+    return measure_machine(limits).read_limit("DRAM", thread_count());
+  } catch (const Error& e) {
+    if (e.code() != ExitCode::kFailure) throw;
+    return 0;
+  }
+}
+
+double power_at_rest(const PaperOptions& options) {
+  if (options.meter == nullptr || options.energy_seconds <= 0) return 0;
+  if (options.progress) options.progress("power at rest");
+  const Timer timer;
+  return idle_watts(*options.meter, kIdleSeconds, [&] { return timer.seconds(); });
+}
+
+}  // namespace
+
 PaperReport bench_paper(const PaperOptions& options) {
   PaperReport report;
   const Place place(options.device);
   report.device = place.is_cpu() ? cpu_name() : place.kernels();
   report.host = cpu_name();
+  const double idle = power_at_rest(options);
   for (const std::string& size : options.sizes) {
     for (const bool ternary : {true, false}) {
       if (!(ternary ? options.ternary : options.float16)) continue;
-      ModelMeasures(options, size, ternary, place, report).run();
+      ModelMeasures(options, size, ternary, place, idle, report).run();
       if (options.keep) options.keep(report);
     }
   }
-  if (options.products && !place.is_cpu()) {
+  if (options.products && place.is_cpu()) {
+    if (options.progress) options.progress("read rate");
+    if (const double rate = processor_read_rate(); rate > 0)
+      report.figures.push_back({"", "read", PaperMeasure::kReadRate, 0, 1, "", rate});
+  } else if (options.products) {
     if (options.progress) options.progress("single products");
     for (PaperFigure& figure : cuda_product_figures(place.device()))
       report.figures.push_back(std::move(figure));

@@ -25,7 +25,7 @@ struct PaperOptions {
   int64_t sequence = 512;                    // their length
   KvType kv_type = KvType::kF16;
   double energy_seconds = 1.5;  // 0: not measured
-  bool products = true;         // on devices: single products and the read rate
+  bool products = true;         // the read rate; on devices single products too
   // Of the device; without one `no_meter` says why.
   EnergyMeter* meter = nullptr;
   std::string no_meter;

@@ -27,6 +27,11 @@ int64_t PaperModel::weight_bytes(const Config& c) {
   return tables + (c.weights == WeightKind::kFloat ? linear * half : linear / 4);
 }
 
+int64_t PaperModel::read_bytes(const Config& c) {
+  const int64_t half = static_cast<int64_t>(sizeof(uint16_t));
+  return weight_bytes(c) - (c.tied ? 0 : c.vocabulary * c.hidden * half);
+}
+
 int64_t used_memory(const Place& place) {
   return place.is_cpu() ? resident_memory() : place.used_memory();
 }

@@ -19,6 +19,8 @@ class PaperModel {
 
   // About what the weights of such a model take.
   static int64_t weight_bytes(const Config& config);
+  // What of them a token reads: not the embedding table, where another one is the head.
+  static int64_t read_bytes(const Config& config);
 
  private:
   Config config_;

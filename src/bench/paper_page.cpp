@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "bench/paper_bench.h"
 #include "bench/paper_figures.h"
+#include "bench/paper_model.h"
 #include "bench/table.h"
 #include "model/config.h"
 
@@ -52,6 +54,12 @@ class Figures {
   std::vector<PaperFigure> figures_;
 };
 
+// What is known of an H200 says nothing beside another machine's figures.
+OrderedJson known_of_h200(const Figures& figures, double value) {
+  const bool is_one = figures.report().device.find("H200") != std::string::npos;
+  return is_one ? known(value) : OrderedJson(nullptr);
+}
+
 // Puts float16, ternary and how many times better that is into a row; `inverse`: less is better.
 bool put_pair(OrderedJson& row, std::optional<double> full, std::optional<double> ternary,
               bool less_is_better, double scale = 1) {
@@ -62,25 +70,30 @@ bool put_pair(OrderedJson& row, std::optional<double> full, std::optional<double
   return full || ternary;
 }
 
-// A table without the columns that nobody fills.
-std::string titled(const std::string& title, const std::string& text,
-                   std::span<const Column> columns, const Rows& rows) {
-  if (rows.empty()) return "";
-  std::vector<Column> filled;
-  for (const Column& column : columns) {
-    const auto has = [&](const OrderedJson& row) {
-      return row.contains(column.key) && !row[column.key].is_null();
-    };
-    if (std::ranges::any_of(rows, has)) filled.push_back(column);
-  }
-  return fmt::format("## {}\n\n{}\n\n{}\n", title, text, markdown(filled, rows));
+PaperTable titled(const std::string& title, const std::string& text,
+                  std::span<const Column> columns, const Rows& rows) {
+  return {title, text, filled_columns(columns, rows), rows};
 }
 
-std::string token_table(const Figures& figures, int64_t tokens) {
+// Percent of what memory gives that reading the weights once a token makes.
+OrderedJson read_share(const Figures& figures, const std::string& size, const char* weights,
+                       int64_t tokens) {
+  const auto ms = figures.get(size, weights, M::kTokenTime, tokens);
+  const auto rate = figures.get("", "read", M::kReadRate);
+  const auto named = [&](const Preset& p) { return p.name == size; };
+  if (!ms || !rate || std::ranges::none_of(presets(), named)) return nullptr;
+  const Config config = paper_config(size, std::string_view(weights) == "ternary");
+  const auto bytes = static_cast<double>(PaperModel::read_bytes(config));
+  return 100 * bytes / (*ms * 1e-3) / (*rate * 1e9);
+}
+
+PaperTable token_table(const Figures& figures, int64_t tokens) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"float16", "float16, ms", 3},
                                  {"ternary", "ternary, ms", 3},
                                  {"ratio", "times faster", 2},
+                                 {"float_share", "float16: of read, %", 0},
+                                 {"ternary_share", "ternary: of read, %", 0},
                                  {"paper_ratio", "paper: times", 2},
                                  {"paper_float", "paper: float16, ms", 2},
                                  {"paper_ternary", "paper: ternary, ms", 2},
@@ -93,23 +106,26 @@ std::string token_table(const Figures& figures, int64_t tokens) {
     if (!put_pair(row, figures.get(size, "float16", M::kTokenTime, tokens),
                   figures.get(size, "ternary", M::kTokenTime, tokens), true))
       continue;
+    row["float_share"] = read_share(figures, size, "float16", tokens);
+    row["ternary_share"] = read_share(figures, size, "ternary", tokens);
     if (const PaperSize* paper = paper_size(size); paper != nullptr && tokens <= 1) {
       row["paper_float"] = known(paper->float_ms);
       row["paper_ternary"] = known(paper->ternary_ms);
       row["paper_ratio"] = known(paper->speedup);
-      row["pytorch"] = known(paper->pytorch_ms);
-      row["goal_ms"] = known(paper->goal_ms);
-      row["goal_ratio"] = known(paper->goal_speedup);
+      row["pytorch"] = known_of_h200(figures, paper->pytorch_ms);
+      row["goal_ms"] = known_of_h200(figures, paper->goal_ms);
+      row["goal_ratio"] = known_of_h200(figures, paper->goal_speedup);
     }
     rows.push_back(row);
   }
-  const size_t columns = tokens <= 1 ? std::size(kColumns) : 4;
+  const size_t columns = tokens <= 1 ? std::size(kColumns) : 6;
   return titled(fmt::format("A token after {}", tokens),
-                "One sequence, the likeliest token found behind each; medians.",
+                "One sequence, the likeliest token found behind each; medians. Of read: the "
+                "weights that a token reads, as a share of what memory was measured to give.",
                 std::span(kColumns).first(columns), rows);
 }
 
-std::string memory_table(const Figures& figures) {
+PaperTable memory_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"tokens", "after"},
                                  {"float16", "float16, GB", 2},
@@ -150,7 +166,7 @@ std::string memory_table(const Figures& figures) {
       kColumns, rows);
 }
 
-std::string prompt_table(const Figures& figures) {
+PaperTable prompt_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"tokens", "tokens"},
                                  {"rows", "in pieces of"},
@@ -166,7 +182,8 @@ std::string prompt_table(const Figures& figures) {
         if (!put_pair(row, figures.get(size, "float16", M::kPrompt, tokens, piece),
                       figures.get(size, "ternary", M::kPrompt, tokens, piece), false))
           continue;
-        if (size == "7B" && piece == tokens) row["goal"] = kGoalPromptSpeedup;
+        if (size == "7B" && piece == tokens)
+          row["goal"] = known_of_h200(figures, kGoalPromptSpeedup);
         rows.push_back(row);
       }
     }
@@ -174,7 +191,7 @@ std::string prompt_table(const Figures& figures) {
   return titled("Prompts", "One sequence; medians.", kColumns, rows);
 }
 
-std::string batch_table(const Figures& figures) {
+PaperTable batch_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"rows", "sequences"},
                                  {"tokens", "of"},
@@ -192,11 +209,10 @@ std::string batch_table(const Figures& figures) {
       }
     }
   }
-  return titled("Several sequences together", "A token of each, all sequences nearly at their end.",
-                kColumns, rows);
+  return titled(kBatchTitle, "A token of each, all sequences nearly at their end.", kColumns, rows);
 }
 
-std::string largest_table(const Figures& figures) {
+PaperTable largest_table(const Figures& figures) {
   constexpr Column kColumns[] = {
       {"size", "size"},          {"what", "what"},
       {"float16", "float16", 0}, {"ternary", "ternary", 0},
@@ -209,7 +225,7 @@ std::string largest_table(const Figures& figures) {
     if (!put_pair(row, full, ternary, false)) return;
     if (size == "70B") {
       row["paper"] = paper;
-      row["goal"] = goal;
+      row["goal"] = known_of_h200(figures, goal);
     }
     rows.push_back(row);
   };
@@ -231,18 +247,21 @@ std::string largest_table(const Figures& figures) {
     add(size, "tokens/s", speed("float16"), speed("ternary"),
         paper.ternary_speed / paper.float_speed, kGoalThroughputRatio);
   }
-  return titled("The largest batch", "As many sequences as memory has room for, found by trying.",
+  return titled(kLargestTitle, "As many sequences as memory has room for, found by trying.",
                 kColumns, rows);
 }
 
-std::string energy_table(const Figures& figures) {
+PaperTable energy_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"size", "size"},
                                  {"float16", "float16, J", 3},
                                  {"ternary", "ternary, J", 3},
                                  {"ratio", "times less", 2},
                                  {"goal", "goal, times", 0},
+                                 {"float_above", "float16 above rest, J", 3},
+                                 {"ternary_above", "ternary above rest, J", 3},
                                  {"float_watts", "float16, W", 0},
                                  {"ternary_watts", "ternary, W", 0},
+                                 {"idle_watts", "at rest, W", 0},
                                  {"pytorch", "PyTorch float16, J", 2}};
   Rows rows;
   for (const std::string& size : figures.report().sizes()) {
@@ -253,16 +272,23 @@ std::string energy_table(const Figures& figures) {
     for (const auto& [key, weights] :
          {std::pair("float_watts", "float16"), {"ternary_watts", "ternary"}}) {
       if (const auto watts = figures.get(size, weights, M::kPower)) row[key] = *watts;
+      if (const auto idle = figures.get(size, weights, M::kIdlePower)) row["idle_watts"] = *idle;
+    }
+    for (const auto& [key, weights] :
+         {std::pair("float_above", "float16"), {"ternary_above", "ternary"}}) {
+      if (const auto above = figures.get(size, weights, M::kEnergyAboveIdle)) row[key] = *above;
     }
     if (const PaperSize* paper = paper_size(size); paper != nullptr) {
-      row["goal"] = known(paper->goal_energy);
-      row["pytorch"] = known(paper->pytorch_joules);
+      row["goal"] = known_of_h200(figures, paper->goal_energy);
+      row["pytorch"] = known_of_h200(figures, paper->pytorch_joules);
     }
     rows.push_back(row);
   }
-  return titled("Energy of a token",
-                "Measured by the device's own counter (NVML), one sequence, idle power included.",
-                kColumns, rows);
+  return titled(
+      "Energy of a token",
+      "One sequence, by the counters of the device (NVML) or of the processor and its memory "
+      "(RAPL). Power at rest, measured before, is part of it but where it says so.",
+      kColumns, rows);
 }
 
 // "13824x2560"
@@ -272,7 +298,7 @@ double weights_of(const std::string& shape) {
   return std::strtod(shape.c_str(), nullptr) * std::strtod(shape.c_str() + cross + 1, nullptr);
 }
 
-std::string product_table(const Figures& figures) {
+PaperTable product_table(const Figures& figures) {
   constexpr Column kColumns[] = {{"shape", "outputs x inputs"},
                                  {"tokens", "rows"},
                                  {"us", "us", 2},
@@ -312,14 +338,38 @@ std::string gap_list(const PaperReport& report) {
   return text + "\n";
 }
 
+std::string as_markdown(const PaperTable& table) {
+  return fmt::format("## {}\n\n{}\n\n{}\n", table.title, table.text,
+                     markdown(table.columns, table.rows));
+}
+
 }  // namespace
 
-std::string paper_page(const PaperReport& report) {
+std::vector<std::string> caches_of(const PaperReport& report) {
   std::vector<std::string> caches;
   for (const PaperFigure& f : report.figures) {
     if (!f.cache.empty() && std::ranges::find(caches, f.cache) == caches.end())
       caches.push_back(f.cache);
   }
+  return caches;
+}
+
+std::vector<PaperTable> paper_tables(const PaperReport& report, const std::string& cache) {
+  const Figures figures(report, cache);
+  std::vector<PaperTable> tables;
+  if (cache.empty()) {
+    tables.push_back(product_table(figures));
+  } else {
+    for (const int64_t tokens : figures.values(M::kTokenTime, &PaperFigure::tokens))
+      tables.push_back(token_table(figures, tokens));
+    for (const auto make : {memory_table, prompt_table, batch_table, largest_table, energy_table})
+      tables.push_back(make(figures));
+  }
+  std::erase_if(tables, [](const PaperTable& table) { return table.rows.empty(); });
+  return tables;
+}
+
+std::string paper_page(const PaperReport& report) {
   std::string text = fmt::format(
       "# The paper's measurements on {}\n\n"
       "Measured by `trit bench paper` ({}) on {}, host {}; this page is what `trit bench paper "
@@ -330,16 +380,13 @@ std::string paper_page(const PaperReport& report) {
       "best "
       "float16 on one H200 (compiled, in a CUDA graph).\n\n",
       report.device, report.made_from, report.date, report.host);
-  for (const std::string& cache : caches) {
-    const Figures figures(report, cache);
+  for (const std::string& cache : caches_of(report)) {
     text += fmt::format("# Keys and values cached as {}\n\n", cache);
-    for (const int64_t tokens : figures.values(M::kTokenTime, &PaperFigure::tokens))
-      text += token_table(figures, tokens);
-    text += memory_table(figures) + prompt_table(figures) + batch_table(figures) +
-            largest_table(figures) + energy_table(figures);
+    for (const PaperTable& table : paper_tables(report, cache)) text += as_markdown(table);
   }
-  const std::string products = product_table(Figures(report, ""));
-  if (!products.empty()) text += fmt::format("# Single products\n\n{}", products);
+  const std::vector<PaperTable> products = paper_tables(report, "");
+  if (!products.empty()) text += "# Single products\n\n";
+  for (const PaperTable& table : products) text += as_markdown(table);
   text += gap_list(report);
   while (text.ends_with("\n\n")) text.pop_back();
   return text;

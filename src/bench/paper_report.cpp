@@ -14,6 +14,7 @@ struct MeasureRow {
 constexpr MeasureRow kMeasures[] = {
     {PaperMeasure::kTokenTime, "token_time", "ms"},
     {PaperMeasure::kMemory, "memory", "B"},
+    {PaperMeasure::kProcessMemory, "process_memory", "B"},
     {PaperMeasure::kWeightMemory, "weight_memory", "B"},
     {PaperMeasure::kCacheMemory, "cache_memory", "B"},
     {PaperMeasure::kWorkMemory, "work_memory", "B"},
@@ -22,7 +23,9 @@ constexpr MeasureRow kMeasures[] = {
     {PaperMeasure::kLargestBatch, "largest_batch", "sequences"},
     {PaperMeasure::kLargestByBytes, "largest_batch_by_bytes", "sequences"},
     {PaperMeasure::kEnergy, "energy", "J"},
+    {PaperMeasure::kEnergyAboveIdle, "energy_above_idle", "J"},
     {PaperMeasure::kPower, "power", "W"},
+    {PaperMeasure::kIdlePower, "idle_power", "W"},
     {PaperMeasure::kProduct, "product", "us"},
     {PaperMeasure::kReadRate, "read_rate", "GB/s"},
 };

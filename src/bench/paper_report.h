@@ -12,19 +12,22 @@ namespace trit::bench {
 
 // What a figure is of.
 enum class PaperMeasure : uint8_t {
-  kTokenTime,     // of one sequence, `tokens` in the cache when it begins
-  kMemory,        // all that the model takes where it runs while that is measured
+  kTokenTime,  // of one sequence, `tokens` in the cache when it begins
+  kMemory,     // all that the model takes where it runs while that is measured
+  kProcessMemory,  // at most, of a process that opens the model's file on the CPU and generates `tokens`
   kWeightMemory,  // of it
   kCacheMemory,
   kWorkMemory,
-  kPrompt,          // speed of a prompt of `tokens`, `rows` a pass
-  kBatch,           // speed of `rows` sequences together, all at the end of `tokens`
-  kLargestBatch,    // sequences of `tokens` that memory has room for, found by trying
-  kLargestByBytes,  // the same: free memory over the bytes of a sequence's cache
-  kEnergy,          // of a token, of one sequence
-  kPower,           // while that was measured
-  kProduct,         // time of a product alone, `size` "outputs x inputs", of `tokens` rows
-  kReadRate,        // of memory, by a kernel that only reads
+  kPrompt,           // speed of a prompt of `tokens`, `rows` a pass
+  kBatch,            // speed of `rows` sequences together, all at the end of `tokens`
+  kLargestBatch,     // sequences of `tokens` that memory has room for, found by trying
+  kLargestByBytes,   // the same: free memory over the bytes of a sequence's cache
+  kEnergy,           // of a token, of one sequence, as the meter counts it
+  kEnergyAboveIdle,  // the same less what the machine takes at rest
+  kPower,            // while that was measured
+  kIdlePower,        // at rest, before
+  kProduct,          // time of a product alone, `size` "outputs x inputs", of `tokens` rows
+  kReadRate,         // of memory, by a kernel that only reads
 };
 std::string_view to_string(PaperMeasure measure);  // "token_time", ...
 std::string_view unit(PaperMeasure measure);       // "ms", "B", "tokens/s", ...

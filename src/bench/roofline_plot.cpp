@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "bench/svg.h"
 #include "bench/table.h"
 
 namespace trit::bench {
@@ -17,37 +18,6 @@ namespace {
 constexpr double kWidth = 900, kLegendWidth = 260, kHeight = 560;
 constexpr double kLeft = 80, kRight = 870, kTop = 60, kBottom = 500;
 constexpr double kLeastIntensity = 0.25, kMostIntensity = 4096;  // MAC a byte
-
-struct Style {
-  const char* colour;
-  const char* dashes;
-};
-// Okabe and Ito's colours without the yellow, which is too light for a line on white; then again, with other dashes.
-constexpr size_t kColours = 7;
-constexpr Style kStyles[] = {
-    {"#000000", "none"},         {"#0072b2", "10 4"}, {"#d55e00", "3 3"},
-    {"#009e73", "12 4 3 4"},     {"#cc79a7", "6 6"},  {"#56b4e9", "1 4"},
-    {"#e69f00", "14 3 3 3 3 3"}, {"#000000", "2 6"},  {"#0072b2", "20 4 2 4"},
-    {"#d55e00", "8 2 2 2"},      {"#009e73", "24 6"}};
-const Style& style(size_t i) { return kStyles[i % std::size(kStyles)]; }
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else if (c == '"') {
-      out += "&quot;";
-    } else if (static_cast<unsigned char>(c) >= 0x20) {  // others are no XML
-      out += c;
-    }
-  }
-  return out;
-}
 
 // Where figures stand on the page.
 class Axes {
@@ -71,27 +41,16 @@ class Axes {
   double least_, most_;
 };
 
-std::string text_at(double x, double y, const char* anchor, std::string_view text,
-                    std::string_view more = "") {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>\n", x, y,
-                     anchor, more, escaped(text));
-}
-
-std::string line(double x1, double y1, double x2, double y2, const char* attributes) {
-  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" {}/>\n", x1, y1,
-                     x2, y2, attributes);
-}
-
 std::string grid(const Axes& axes) {
   constexpr const char* kThin = "stroke=\"#cccccc\" stroke-width=\"0.7\"";
   std::string svg;
   for (double i = kLeastIntensity; i <= kMostIntensity; i *= 4) {
-    svg += line(axes.x(i), kTop, axes.x(i), kBottom, kThin);
+    svg += line_at(axes.x(i), kTop, axes.x(i), kBottom, kThin);
     svg += text_at(axes.x(i), kBottom + 18, "middle", i < 1 ? "1/4" : fmt::format("{:.0f}", i));
   }
   for (int p = axes.least_power(); p <= axes.most_power(); ++p) {
     const double value = std::pow(10.0, p);
-    svg += line(kLeft, axes.y(value), kRight, axes.y(value), kThin);
+    svg += line_at(kLeft, axes.y(value), kRight, axes.y(value), kThin);
     svg += text_at(kLeft - 8, axes.y(value) + 4, "end", fmt::format("{:g}", value));
   }
   svg += text_at((kLeft + kRight) / 2, kBottom + 40, "middle",
@@ -111,8 +70,8 @@ std::string marks(const Axes& axes) {
   std::string svg;
   for (const Mark& m :
        {Mark{0.5, "16 bits"}, Mark{1, "8 bits"}, Mark{4, "2 bits"}, Mark{5, "1.6 bits"}}) {
-    svg += line(axes.x(m.intensity), kBottom, axes.x(m.intensity), kBottom - 12,
-                "stroke=\"#000000\" stroke-width=\"1.2\"");
+    svg += line_at(axes.x(m.intensity), kBottom, axes.x(m.intensity), kBottom - 12,
+                   "stroke=\"#000000\" stroke-width=\"1.2\"");
     svg +=
         text_at(0, 0, "start", m.name,
                 fmt::format(" font-size=\"11\" transform=\"translate({:.1f} {:.1f}) rotate(-90)\"",
@@ -155,7 +114,7 @@ struct Roofs {
   size_t number = 0;
 
   void add(double x1, double y1, double x2, double y2) {
-    const Style& s = style(number++);
+    const LineStyle& s = line_style(number++);
     lines += fmt::format(
         "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
         "stroke-width=\"2\" stroke-dasharray=\"{}\"/>\n",
@@ -195,31 +154,6 @@ void add_slopes(const Axes& axes, const Machine& machine, int threads, Roofs& ro
   }
 }
 
-// Outlines around the origin; each of them differs from all others in shape.
-constexpr const char* kOutlines[] = {
-    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",                          // circle
-    "M-4.5 -4.5h9v9h-9z",                                             // square
-    "M0 -6l6 6l-6 6l-6 -6z",                                          // diamond
-    "M0 -6l6 11h-12z",                                                // triangle
-    "M0 6l6 -11h-12z",                                                // triangle upside down
-    "M-2 -6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",                             // plus
-    "M-5 -2l3 -3l2 2l2 -2l3 3l-2 2l2 2l-3 3l-2 -2l-2 2l-3 -3l2 -2z",  // cross
-    "M-3 -5h6l3 5l-3 5h-6l-3 -5z",                                    // hexagon
-    "M0 -7l2 5h5l-4 3l2 5l-5 -3l-5 3l2 -5l-4 -3h5z",                  // star
-    "M-6 -2.5h12v5h-12z",                                             // lying bar
-    "M-2.5 -6h5v12h-5z",                                              // standing bar
-    "M-5 -5h10l-10 10z",                                              // corner
-};
-
-std::string symbol(size_t i, double x, double y, bool hollow) {
-  const char* colour = style(i % (kColours - 1) + 1).colour;  // black is for the lines between
-  return fmt::format(
-      "<path d=\"{}\" transform=\"translate({:.1f} {:.1f})\" fill=\"{}\" stroke=\"{}\" "
-      "stroke-width=\"{}\"/>",
-      kOutlines[i % std::size(kOutlines)], x, y, hollow ? "#ffffff" : colour,
-      hollow ? colour : "#000000", hollow ? "1.6" : "0.6");
-}
-
 std::vector<std::string> families(std::span<const PlotPoint> points) {
   std::vector<std::string> names;
   for (const PlotPoint& p : points) {
@@ -234,11 +168,11 @@ std::string points_of(const Axes& axes, std::span<const PlotPoint> points) {
   for (const PlotPoint& p : points) {
     const auto number = static_cast<size_t>(std::ranges::find(names, p.family) - names.begin());
     svg += fmt::format("<g><title>{}: {:.2f} GMAC/s</title>{}</g>\n", escaped(p.name), p.gmacs,
-                       symbol(number, axes.x(p.intensity), axes.y(p.gmacs), p.hollow));
+                       mark_at(number, axes.x(p.intensity), axes.y(p.gmacs), p.hollow));
   }
   double y = kTop + 8;
   for (size_t i = 0; i < names.size(); ++i, y += 18) {
-    svg += symbol(i, kRight + 20, y, false);
+    svg += mark_at(i, kRight + 20, y, false);
     svg += text_at(kRight + 34, y + 4, "start", names[i]);
   }
   if (!names.empty()) svg += text_at(kRight + 14, y + 12, "start", "hollow: read from a cache");

@@ -15,17 +15,6 @@ std::string number(const OrderedJson& value, int digits) {
                                    : fmt::format("{:.{}f}", value.get<double>(), digits);
 }
 
-std::string cell(const OrderedJson& row, const Column& column) {
-  const auto at = row.find(column.key);
-  if (at == row.end() || at->is_null()) return "-";
-  if (at->is_string()) return at->get<std::string>();
-  if (!at->is_number()) return at->dump();
-  std::string text = number(*at, column.digits);
-  if (column.spread != nullptr && row.contains(column.spread))
-    text += fmt::format(" ± {:.{}f}", row[column.spread].get<double>(), column.digits);
-  return text;
-}
-
 // Characters, not bytes.
 size_t width(std::string_view text) {
   return static_cast<size_t>(
@@ -50,6 +39,29 @@ std::string csv_cell(const OrderedJson& value) {
 
 }  // namespace
 
+std::string cell_text(const OrderedJson& row, const Column& column) {
+  const auto at = row.find(column.key);
+  if (at == row.end() || at->is_null()) return "-";
+  if (at->is_string()) return at->get<std::string>();
+  if (!at->is_number()) return at->dump();
+  std::string text = number(*at, column.digits);
+  if (column.spread != nullptr && row.contains(column.spread))
+    text += fmt::format(" ± {:.{}f}", row[column.spread].get<double>(), column.digits);
+  return text;
+}
+
+std::vector<Column> filled_columns(std::span<const Column> columns,
+                                   std::span<const OrderedJson> rows) {
+  std::vector<Column> filled;
+  for (const Column& column : columns) {
+    const auto has = [&](const OrderedJson& row) {
+      return row.contains(column.key) && !row[column.key].is_null();
+    };
+    if (std::ranges::any_of(rows, has)) filled.push_back(column);
+  }
+  return filled;
+}
+
 Format format_from(std::string_view name, std::string_view option) {
   if (name == "md") return Format::kMarkdown;
   if (name == "json") return Format::kJson;
@@ -65,13 +77,13 @@ std::string markdown(std::span<const Column> columns, std::span<const OrderedJso
     size_t widest = width(column.title);
     bool right = false;
     for (const OrderedJson& row : rows) {
-      widest = std::max(widest, width(cell(row, column)));
+      widest = std::max(widest, width(cell_text(row, column)));
       right |= row.contains(column.key) && row[column.key].is_number();
     }
     head += fmt::format(" {} |", padded(column.title, widest, right));
     rule += fmt::format(" {}{} |", std::string(widest - 1, '-'), right ? ":" : "-");
     for (size_t i = 0; i < rows.size(); ++i)
-      lines[i] += fmt::format(" {} |", padded(cell(rows[i], column), widest, right));
+      lines[i] += fmt::format(" {} |", padded(cell_text(rows[i], column), widest, right));
   }
   std::string text = fmt::format("{}\n{}\n", head, rule);
   for (const std::string& line : lines) text += fmt::format("{}\n", line);

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 
@@ -25,6 +26,11 @@ struct Column {
 
 // A row for each object. Columns are as wide as their widest value, so the text reads well unrendered.
 std::string markdown(std::span<const Column> columns, std::span<const OrderedJson> rows);
+// A cell of it as text.
+std::string cell_text(const OrderedJson& row, const Column& column);
+// Those that some row fills.
+std::vector<Column> filled_columns(std::span<const Column> columns,
+                                   std::span<const OrderedJson> rows);
 // A head of the first row's keys, then its values and the others'; strings in quotes.
 std::string csv(std::span<const OrderedJson> rows);
 // One object a line.

@@ -13,6 +13,7 @@
 #include "bench/paper_bench.h"
 #include "bench/paper_page.h"
 #include "cli/bench_output.h"
+#include "energy/rapl.h"
 #include "infer/place.h"
 
 namespace trit {
@@ -26,7 +27,7 @@ Examples:
   trit bench paper --sizes 700M --prompt 128 --batches 0 --no-largest
 
 Ternary models and their float16 twins, of random weights: milliseconds a token, memory, prompts, many sequences
-together, joules a token (NVML), and single products, beside the paper's figures (arXiv 2402.17764, Table 1, Figure 2,
+together, joules a token (NVML, RAPL), and single products, beside the paper's figures (arXiv 2402.17764, Table 1, Figure 2,
 Table 3). --append adds to a report, whose sizes may have been measured one by one; figures that are measured again replace
 the old ones.
 )";
@@ -90,7 +91,7 @@ void measure(const Options& options, bench::PaperReport& report) {
   bench::PaperOptions paper = parsed(options, !place.is_cpu());
   std::unique_ptr<EnergyMeter> meter;
   if (place.is_cpu())
-    paper.no_meter = "there is no meter for processors yet";
+    meter = processor_meter(paper.no_meter);
   else
     meter = nvidia_meter(cuda_device(place.device()).bus, paper.no_meter);
   paper.meter = meter.get();

@@ -20,6 +20,7 @@ void add_verify_command(CLI::App& program);
 void add_inspect_command(CLI::App& program);
 void add_synth_command(CLI::App& program);
 void add_bench_command(CLI::App& program);
+void add_report_command(CLI::App& program);
 void add_completion_command(CLI::App& program);
 void add_man_command(CLI::App& program);
 

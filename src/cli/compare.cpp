@@ -49,12 +49,6 @@ struct Figures {
   double ms_per_token = 0, perplexity = 0, joules = 0;
 };
 
-EnergyShape energy_shape(const Config& c) {
-  const int64_t query = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
-  const int64_t ends = 2 * (c.hidden + query) + 2 * (c.hidden + kv) + 3 * (c.hidden + c.ffn);
-  return {c.layers, c.linear_parameters(), c.layers * ends, query};
-}
-
 // Trains one side into OUT/<side> (or goes on with it) and packs it into OUT/<side>.gguf.
 Path trained(RunOptions run, Family family) {
   const std::string side(to_string(family));

@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "hub/resolve.h"
 #include "model/checkpoint.h"
+#include "model/rounding.h"
 #include "text/chat_template_file.h"
 
 namespace trit {
@@ -38,18 +39,30 @@ No form loses a trit or a bit of a scale.
 struct Options {
   std::string checkpoint, out;
   FormOptions form;
+  std::string round;
   bool json = false;
   template <class Visitor>
   void visit(Visitor&& v) {
     form.visit(v);
+    v("round", round,
+      "ternary or binary: round the linear weights of a full-precision model, to see what that "
+      "costs");
     v("json", json, "print what was written as JSON");
   }
 };
 
+Model opened(const Path& checkpoint, const std::string& round) {
+  if (round.empty()) return Model::open(checkpoint);
+  for (const WeightKind kind : {WeightKind::kTernary, WeightKind::kBinary}) {
+    if (round == to_string(kind)) return rounded_model(Model::open(checkpoint), kind);
+  }
+  bad_input("--round: '{}' is neither ternary nor binary", printable(round));
+}
+
 void run(const Options& options) {
   const Timer timer;
   const Path checkpoint = resolve_model(options.checkpoint);
-  const Model model = Model::open(checkpoint);
+  const Model model = opened(checkpoint, options.round);
   const std::optional<Tokenizer> tokenizer = open_tokenizer(checkpoint);
   const std::optional<FoundChatTemplate> chat = find_chat_template(checkpoint);
   const std::string form = write_model(options.out, model, tokenizer ? &*tokenizer : nullptr,

@@ -88,6 +88,7 @@ int main(int argc, char** argv) {
   trit::add_inspect_command(program);
   trit::add_synth_command(program);
   trit::add_bench_command(program);
+  trit::add_report_command(program);
   trit::add_completion_command(program);
   trit::add_man_command(program);
   if (argc < 2) {

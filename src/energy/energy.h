@@ -1,12 +1,14 @@
 #pragma once
 // The energy model of the BitNet papers: joules of the matrix products of one pass over T tokens,
 // from the number of additions and multiplications and the energy of one. It is a model of the
-// arithmetic alone: no memory traffic, embedding, head, norms or softmax.
+// arithmetic alone: no memory traffic (which stands apart, below), embedding, head, norms or softmax.
 //
 // BitNet (arXiv 2310.11453, section 2 and Tables 1 and 2) gives the form, BitNet b1.58 (arXiv
 // 2402.17764, Figure 3) and the 2B4T report (arXiv 2504.12285, Table 1) the figures it reproduces.
 
 #include <cstdint>
+
+#include "model/config.h"
 
 namespace trit {
 
@@ -28,6 +30,8 @@ struct EnergyShape {
   int64_t linear_ends = 0;      // inputs + outputs, summed over the same layers
   int64_t attention_width = 0;  // H: heads * head size
 };
+
+EnergyShape energy_shape(const Config& config);
 
 struct Joules {
   double add = 0, mul = 0;
@@ -51,6 +55,17 @@ PassEnergy float_pass_energy(const EnergyShape& shape, int64_t tokens, OpEnergy 
 // equation 18). Attention is that of the fp16 model.
 PassEnergy bitnet_pass_energy(const EnergyShape& shape, int64_t tokens,
                               const ProcessEnergy& process);
+
+// Picojoules of a byte that comes from memory outside the chip: 1.3 to 2.6 nJ for 64 bits (Horowitz, "Computing's energy
+// problem", ISSCC 2014, Figure 1.1.9). It is the memory's and the wires', so it does not shrink with the process.
+inline constexpr double kDramLeastPerByte = 1300.0 / 8, kDramMostPerByte = 2600.0 / 8;
+
+// What reading so many bytes takes at the least and at the most. The papers leave it out; in generation, where each
+// token reads every weight, it is many times the arithmetic.
+struct TrafficEnergy {
+  double least = 0, most = 0;  // joules
+};
+TrafficEnergy traffic_energy(double bytes);
 
 // Energy of an fp16 multiply-accumulate over that of an int8 addition: 71.4 at 7 nm (BitNet b1.58,
 // Figure 3, left).

@@ -84,5 +84,12 @@ TEST(Energy, FirstPapersTable) {
   check(plain(7168, 48), kEnergy45nm, 56.73, 13.80, 16.87, 6.13, 0.20, 0.53);
 }
 
+// 8 GB are 10^9 accesses of 64 bits: 1.3 to 2.6 J (Horowitz 2014).
+TEST(Energy, ReadingMemory) {
+  const TrafficEnergy energy = traffic_energy(8e9);
+  EXPECT_NEAR(energy.least, 1.3, 1e-9);
+  EXPECT_NEAR(energy.most, 2.6, 1e-9);
+}
+
 }  // namespace
 }  // namespace trit

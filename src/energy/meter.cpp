@@ -1,5 +1,8 @@
 #include "energy/meter.h"
 
+#include <chrono>
+#include <thread>
+
 #include "base/error.h"
 
 namespace trit {
@@ -28,6 +31,20 @@ MeteredWork metered(EnergyMeter& meter, double seconds, const std::function<void
   run_until(start + seconds);
   const double last = next_move();
   return {last - first, now() - start, steps};
+}
+
+std::vector<MeteredWork> metered_runs(EnergyMeter& meter, int runs, double seconds_each,
+                                      const std::function<void()>& step,
+                                      const std::function<double()>& now) {
+  std::vector<MeteredWork> all;
+  for (int i = 0; i < runs; ++i) all.push_back(metered(meter, seconds_each, step, now));
+  return all;
+}
+
+double idle_watts(EnergyMeter& meter, double seconds, const std::function<double()>& now,
+                  const std::function<void()>& rest) {
+  const auto sleep = [] { std::this_thread::sleep_for(std::chrono::milliseconds(2)); };
+  return metered(meter, seconds, rest ? rest : sleep, now).watts();
 }
 
 }  // namespace trit

@@ -58,6 +58,21 @@ TEST(Meter, ThatStandsStillIsRefused) {
                Error);
 }
 
+// The meter's 100 W while resting and working alike: next to nothing is left of the 2 J of a step (moves are seen up to
+// 5 ms late). At 250 W, 150 W are, 3 J in 0.02 s.
+TEST(Meter, TakesIdlePowerOff) {
+  double clock = 0;
+  SteppingMeter meter(clock);
+  const auto now = [&] { return clock; };
+  const double idle = idle_watts(meter, 1, now, [&] { clock += 0.001; });
+  EXPECT_NEAR(idle, 100, 1);
+  const auto runs = metered_runs(
+      meter, 3, 0.5, [&] { clock += 0.02; }, now);
+  ASSERT_EQ(runs.size(), 3u);
+  for (const MeteredWork& run : runs) EXPECT_NEAR(run.joules_per_step_above(idle), 0, 0.02);
+  EXPECT_NEAR((MeteredWork{50, 0.2, 10}).joules_per_step_above(100), 3, 1e-9);
+}
+
 // A library of one device, at 00000000:5D:00.0.
 int opened = 0;
 unsigned long long counted = 0;
