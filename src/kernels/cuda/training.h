@@ -184,10 +184,11 @@ class ParameterPlan {
   struct Quantised {
     ParameterTensor tensor;
     int32_t first_piece = 0, pieces = 0;
-    int64_t first_block = 0;  // of 16 rows x 128 inputs, over all quantised tensors
+    int64_t first_run = 0;  // of kBlocksAtOnce blocks of its tiles, over all quantised tensors
   };
+  static constexpr int64_t kBlocksAtOnce = 16;
   int64_t pieces() const { return pieces_; }
-  int64_t blocks() const { return blocks_; }
+  int64_t block_runs() const { return block_runs_; }
   const ParameterTensor* tensors() const { return tensors_.as<ParameterTensor>(); }
   const Piece* piece_table() const { return piece_table_.as<Piece>(); }
   const Quantised* quantised_table() const { return quantised_table_.as<Quantised>(); }
@@ -195,7 +196,7 @@ class ParameterPlan {
   QuantizeCounts* counts_for_writing() const { return counts_.as<QuantizeCounts>(); }
 
  private:
-  int64_t pieces_ = 0, quantised_ = 0, blocks_ = 0;
+  int64_t pieces_ = 0, quantised_ = 0, block_runs_ = 0;
   DeviceMemory tensors_, piece_table_, quantised_table_, sums_, counts_;
 };
 
