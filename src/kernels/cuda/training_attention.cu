@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "kernels/cuda/training_attention.h"
 #include "kernels/cuda/training_parts.h"
 
 namespace trit::cuda {
@@ -166,6 +167,8 @@ int64_t causal_attention_scratch_bytes(const HeadShape& shape, const SequenceBat
 void causal_attention(StreamHandle stream, const HeadShape& shape, const SequenceBatch& batch,
                       ConstRows q, ConstRows k, ConstRows v, Rows out, float* log_sums) {
   check(shape);
+  if (attention_takes(shape, {q, k, v, out}))
+    return attention_mma(stream, {shape, batch, q, k, v}, out, log_sums);
   with_type(q.type, [&](auto t) {
     using T = decltype(t);
     const Heads<T> a = heads<T>(shape, batch, q, k, v);
@@ -184,6 +187,9 @@ void causal_attention_backward(StreamHandle stream, const HeadShape& shape,
     scratch_too_small("causal_attention_backward", static_cast<long>(scratch.bytes),
                       static_cast<long>(needed));
   auto* centres = reinterpret_cast<float*>(scratch.memory);
+  if (attention_takes(shape, {q, k, v, out, dout, dq, dk, dv}))
+    return attention_backward_mma(stream, {shape, batch, q, k, v},
+                                  {out, dout, log_sums, dq, dk, dv, centres});
   with_type(q.type, [&](auto t) {
     using T = decltype(t);
     Heads<T> a = heads<T>(shape, batch, q, k, v);
