@@ -109,7 +109,7 @@ void unpack_levels(StreamHandle stream, const TernaryLayer& layer, bool scaled, 
 // ---- Loss (training_loss.cu) ----
 
 // losses [N] = log(sum exp(logits)) - logits[target] of logits [N, V], which are replaced by their gradient
-// gradient_scale (softmax - onehot(target)); targets are within V. N may be any run of a batch's rows, so that logits
+// gradient_scale (softmax - onehot(target)) unless that is 0; targets are within V. N may be any run of a batch's rows, so that logits
 // exist for so many at a time only.
 void cross_entropy(StreamHandle stream, Rows logits, int64_t N, int64_t V, const int32_t* targets,
                    float gradient_scale, float* losses);

@@ -57,7 +57,7 @@ Expected expected(const Case& c, const TestRows& qkv, const TestRows& dout) {
   return e;
 }
 
-// The largest |got - want| against the root mean square of want.
+// The largest |got - want| against the root mean square of want (a row alone has gradients of 0).
 void expect_close(const char* what, const std::vector<float>& got, const std::vector<float>& want,
                   double most) {
   ASSERT_EQ(got.size(), want.size());
@@ -67,7 +67,8 @@ void expect_close(const char* what, const std::vector<float>& got, const std::ve
     const double off = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
     if (!(off <= apart)) apart = off;
   }
-  EXPECT_LE(apart / std::sqrt(squares / static_cast<double>(got.size())), most) << what;
+  const double size = std::sqrt(squares / static_cast<double>(got.size()));
+  EXPECT_LE(apart / std::max(size, 0.01), most) << what;
 }
 
 // q, k and v are columns of one matrix; so are their gradients.
@@ -122,14 +123,15 @@ constexpr Case kCases[] = {{1, 1, 1, 1, 64},   {2, 37, 4, 2, 64},   {1, 200, 2, 
 
 TEST(CudaCausalAttention, Float32IsExact) {
   if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
-  for (const Case& c : kCases) expect_case(c, Float::kF32, 1e-5);
+  for (const Case& c : kCases) expect_case(c, Float::kF32, 2e-5);
 }
 
-// Weights and scores' gradients are rounded to bfloat16 (2^-9), and so is the result, as large as a few times the root
-// mean square: 2^-9 of the largest of some 10^4 normal values is 0.9 % of it; dq and dk add two such roundings.
+// Results are rounded to bfloat16, 2^-9 of values up to some six times the root mean square: 1 to 2 % of it. Gradients are
+// also of an `out`, weights and scores' gradients that were: the plain way, which rounds only the first of these, is
+// 0.042 off at most, on an H200.
 TEST(CudaCausalAttention, BFloat16IsWithinItsRounding) {
   if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
-  for (const Case& c : kCases) expect_case(c, Float::kBF16, 0.03);
+  for (const Case& c : kCases) expect_case(c, Float::kBF16, 0.06);
 }
 
 }  // namespace

@@ -17,11 +17,33 @@ constexpr int kRowThreads = 512, kRowWarps = kRowThreads / 32;
 constexpr int64_t kMostKept =
     72 << 10;  // bytes of a row in shared memory: three blocks a multiprocessor
 
-// exp(x), x <= 0: to the CPU's bits for float32, to 2^-21 for what becomes bfloat16.
+// exp(x - largest): to the CPU's bits for float32, to 2^-20 for what becomes bfloat16. exp(-infinity) = 0.
 template <class T>
-__device__ float exponential(float x) {
-  if constexpr (std::is_same_v<T, float>) return exp_as_cpu(x);
-  return __expf(x);
+struct Exponential {
+  static constexpr float kLog2E = 1.44269504088896341f;
+  float largest, shift;
+  __device__ explicit Exponential(float l) : largest(l), shift(l * kLog2E) {}
+  // What was taken off, to the last bit: shift is rounded.
+  __device__ double base() const {
+    if constexpr (std::is_same_v<T, float>) return static_cast<double>(largest);
+    return static_cast<double>(shift) / static_cast<double>(kLog2E);
+  }
+  __device__ float operator()(float x) const {
+    if constexpr (std::is_same_v<T, float>) {
+      return x == -INFINITY ? 0.0f : exp_as_cpu(__fsub_rn(x, largest));
+    } else {
+      float y;
+      asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(fmaf(x, kLog2E, -shift)));
+      return y;
+    }
+  }
+};
+// What is past the row counts as nothing.
+__device__ void hide(int64_t k, int64_t V, float (&v)[kEach]) {
+  if (k + kEach <= V) return;
+#pragma unroll
+  for (int j = 0; j < kEach; ++j)
+    if (k + j >= V) v[j] = -INFINITY;
 }
 
 __device__ float largest_of_block(float x, float* warps) {
@@ -56,37 +78,39 @@ __global__ void __launch_bounds__(kRowThreads)
   for (int64_t k = first; k < V; k += kStep) {
     float v[kEach];
     fetch(row, k, V, logits.vectors, v);
-    if (kKept) put(kept, k, (V + kEach - 1) / kEach * kEach, true, v);
+    hide(k, V, v);
+    if (kKept) put(kept, k, k + kEach, true, v);
 #pragma unroll
-    for (int j = 0; j < kEach; ++j)
-      if (k + j < V) largest = fmaxf(largest, v[j]);
+    for (int j = 0; j < kEach; ++j) largest = fmaxf(largest, v[j]);
   }
-  largest = largest_of_block(largest, largest_of);
+  const Exponential<T> e(largest_of_block(largest, largest_of));
   float sum = 0;
 #pragma unroll 2
   for (int64_t k = first; k < V; k += kStep) {
     float v[kEach];
-    fetch(again, k, V, vectors_again, v);
+    fetch(again, k, kKept ? k + kEach : V, vectors_again, v);
+    if (!kKept) hide(k, V, v);
     float part = 0;
 #pragma unroll
-    for (int j = 0; j < kEach; ++j)
-      if (k + j < V) part += exponential<T>(v[j] - largest);
+    for (int j = 0; j < kEach; ++j) part += e(v[j]);
     sum += part;
   }
   const double total = sum_of_block<kRowWarps>(static_cast<double>(sum), sum_of);
   if (threadIdx.x == 0) {
-    losses[blockIdx.x] = static_cast<float>(static_cast<double>(largest) + log(total) -
-                                            static_cast<double>(at_target));
+    losses[blockIdx.x] = static_cast<float>(e.base() + log(total) - static_cast<double>(at_target));
   }
+  if (gradient_scale == 0.0f) return;
   const float factor = static_cast<float>(static_cast<double>(gradient_scale) / total);
 #pragma unroll 2
   for (int64_t k = first; k < V; k += kStep) {
     float v[kEach];
-    fetch(again, k, V, vectors_again, v);
+    fetch(again, k, kKept ? k + kEach : V, vectors_again, v);
 #pragma unroll
-    for (int j = 0; j < kEach; ++j) {
-      v[j] = exponential<T>(v[j] - largest) * factor;
-      if (k + j == target) v[j] -= gradient_scale;
+    for (int j = 0; j < kEach; ++j) v[j] = e(v[j]) * factor;
+    if (k / kEach == target / kEach) {
+#pragma unroll
+      for (int j = 0; j < kEach; ++j)
+        if (k + j == target) v[j] -= gradient_scale;
     }
     put(row, k, V, logits.vectors, v);
   }

@@ -1,10 +1,11 @@
 // RMSNorm forward and backward, and the rows of ternary layers, a row at a time in the registers of a block
-// (linear_rows.h). The backward pass cuts the rows into at most kParts runs, one a block, which sums its part of the
+// (linear_rows.h); bfloat16 rows that training_norm_half.cu takes go there. The backward pass cuts the rows into at most kNormParts runs, one a block, which sums its part of the
 // gain's gradient; the parts are then added in order.
 
 #include <type_traits>
 
 #include "kernels/cuda/linear_rows.h"
+#include "kernels/cuda/training_norm.h"
 #include "kernels/cuda/training_parts.h"
 
 namespace trit::cuda {
@@ -164,8 +165,6 @@ __global__ void __launch_bounds__(32 * W)
   if (threadIdx.x == 0) out.sum[r] = sum;
 }
 
-constexpr int64_t kParts = 512;
-
 // With g = dy gain: dx (+)= r g - x r^3 mean(g x).
 template <int W, int kStrips>
 __global__ void __launch_bounds__(32 * W)
@@ -269,6 +268,8 @@ void with_sizes(int64_t K, Body body) {
 
 void rmsnorm_forward(StreamHandle stream, ConstRows x, int64_t N, int64_t K, const float* gain,
                      float epsilon, Rows y, float* inverse_rms) {
+  if (half_norm_takes(K, {x, y}))
+    return rmsnorm_half(stream, x, N, K, {true, gain, epsilon}, y, inverse_rms);
   with_sizes(K, [&](auto warps, auto strips) {
     forward_kernel<warps.value, strips.value>
         <<<static_cast<unsigned>(N), 32 * warps.value, 0, stream>>>(
@@ -280,6 +281,9 @@ void rmsnorm_forward(StreamHandle stream, ConstRows x, int64_t N, int64_t K, con
 void quantize_activations(StreamHandle stream, ConstRows x, int64_t N, int64_t K, const Norm& outer,
                           const Norm& inner, const QuantizedRows& out, const QuantizeExtras& extras,
                           const Scratch& scratch) {
+  const Rows& u = extras.dequantised;
+  if (half_norm_takes(out.q_stride, {x, u.data != nullptr ? ConstRows(u) : x}))
+    return quantize_half(stream, x, N, K, outer, inner, out, extras, scratch.not_finite);
   with_sizes(out.q_stride, [&](auto warps, auto strips) {
     quantize_kernel<warps.value, strips.value>
         <<<static_cast<unsigned>(N), 32 * warps.value, 0, stream>>>(
@@ -290,7 +294,7 @@ void quantize_activations(StreamHandle stream, ConstRows x, int64_t N, int64_t K
   TRIT_CUDA_LAUNCHED();
 }
 
-int64_t norm_scratch_bytes(int64_t K) { return kParts * K * int64_t{sizeof(float)}; }
+int64_t norm_scratch_bytes(int64_t K) { return kNormParts * K * int64_t{sizeof(float)}; }
 
 void rmsnorm_backward(StreamHandle stream, ConstRows x, const float* inverse_rms, int64_t N,
                       int64_t K, const float* gain, ConstRows dy, Rows dx, bool add, float* dgain,
@@ -298,13 +302,17 @@ void rmsnorm_backward(StreamHandle stream, ConstRows x, const float* inverse_rms
   if (gain != nullptr && scratch.bytes < norm_scratch_bytes(K))
     scratch_too_small("rmsnorm_backward", scratch.bytes, norm_scratch_bytes(K));
   auto* parts = reinterpret_cast<float*>(scratch.memory);
-  const int64_t count = N < kParts || gain == nullptr ? N : kParts;
-  with_sizes(K, [&](auto warps, auto strips) {
-    backward_kernel<warps.value, strips.value>
-        <<<static_cast<unsigned>(count), 32 * warps.value, 0, stream>>>(
-            any(x), inverse_rms, N, static_cast<int>(K), gain, any(dy), any(dx), add, parts);
-  });
-  TRIT_CUDA_LAUNCHED();
+  int64_t count = N < kNormParts || gain == nullptr ? N : kNormParts;
+  if (half_norm_takes(K, {x, dy, dx})) {
+    count = rmsnorm_backward_half(stream, x, inverse_rms, N, K, gain, dy, dx, add, parts);
+  } else {
+    with_sizes(K, [&](auto warps, auto strips) {
+      backward_kernel<warps.value, strips.value>
+          <<<static_cast<unsigned>(count), 32 * warps.value, 0, stream>>>(
+              any(x), inverse_rms, N, static_cast<int>(K), gain, any(dy), any(dx), add, parts);
+    });
+    TRIT_CUDA_LAUNCHED();
+  }
   if (gain == nullptr) return;
   gain_kernel<<<static_cast<unsigned>((K + 31) / 32), 32 * kSummers, 0, stream>>>(
       parts, static_cast<int>(count), static_cast<int>(K), dgain);

@@ -24,7 +24,7 @@ TEST(CudaTrainingNorm, ForwardIsTheCpus) {
         SCOPED_TRACE(
             fmt::format("K {}, types {} {}", K, static_cast<int>(in), static_cast<int>(out)));
         constexpr int64_t N = 5;
-        const bool gain = K % 3 != 0;
+        const bool gain = K % 3 != 0, half = in == Float::kBF16;  // sums in float32
         const TestRows x(in, N, K, K % 2 == 0 ? 8 : 1, random_values(N * K, 5, 3.0f), s);
         const TestRows y(out, N, K, 8, s);
         const std::vector<float> g = gains(K);
@@ -35,8 +35,8 @@ TEST(CudaTrainingNorm, ForwardIsTheCpus) {
         for (int64_t n = 0; n < N; ++n)
           want_r.push_back(
               scalar().rmsnorm(x.row(n), gain ? g.data() : nullptr, K, 1e-5f, want.data() + n * K));
-        expect_near(y.download(), want, out, 3e-7f, 0);
-        expect_near(on_host<float>(r, s), want_r, Float::kF32, 3e-7f, 0);
+        expect_near(y.download(), want, out, 2e-6f, 0);
+        expect_near(on_host<float>(r, s), want_r, Float::kF32, half ? 2e-6f : 3e-7f, 0);
       }
     }
   }
@@ -53,9 +53,9 @@ TEST(CudaTrainingNorm, BackwardIsTheCpusAndTheSameEveryTime) {
             std::tuple{int64_t{1300}, true, false}}) {
         if (N * K > 3000000) continue;
         SCOPED_TRACE(fmt::format("K {} N {} type {}", K, N, static_cast<int>(type)));
-        const TestRows x(type, N, K, 3, random_values(N * K, 5, 2.0f), s);
+        const TestRows x(type, N, K, K % 8 == 0 ? 8 : 3, random_values(N * K, 5, 2.0f), s);
         const TestRows dy(type, N, K, 0, random_values(N * K, 6), s);
-        const TestRows dx(Float::kF32, N, K, 4, random_values(N * K, 7), s);
+        const TestRows dx(type, N, K, 8, random_values(N * K, 7), s);
         const std::vector<float> g = gains(K);
         std::vector<float> dgain = random_values(K, 8), want = dx.values(), want_gain = dgain;
         const DeviceMemory dg = on_device(g, s), ddgain = on_device(dgain, s),
@@ -72,7 +72,7 @@ TEST(CudaTrainingNorm, BackwardIsTheCpusAndTheSameEveryTime) {
         const Scratch scratch{.memory = memory.data(), .bytes = memory.bytes()};
         rmsnorm_backward(s, x.rows(), dr.as<float>(), N, K, gain ? dg.as<float>() : nullptr,
                          dy.rows(), dx.rows(), add, gain ? ddgain.as<float>() : nullptr, scratch);
-        expect_near(dx.download(), want, Float::kF32, 1e-5f, 3e-6f);
+        expect_near(dx.download(), want, type, 1e-5f, 3e-6f);
         const std::vector<float> got = on_host<float>(ddgain, s);
         // A sum of N products about 1 in size, in two orders.
         expect_near(got, want_gain, Float::kF32, 1e-5f, 1e-6f * static_cast<float>(N));
@@ -86,7 +86,7 @@ TEST(CudaTrainingNorm, BackwardIsTheCpusAndTheSameEveryTime) {
   }
 }
 
-// float32 rows give quantize_rows's bits, bfloat16 ones those of the same values as float32.
+// float32 rows give quantize_rows's bits; bfloat16 ones, with sums and factors in float32, next to always.
 TEST(CudaTrainingNorm, QuantisesAsTheKernelOfInference) {
   if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
   const Stream stream;
@@ -97,9 +97,9 @@ TEST(CudaTrainingNorm, QuantisesAsTheKernelOfInference) {
         SCOPED_TRACE(fmt::format("K {} norms {} type {}", K, norms, static_cast<int>(type)));
         constexpr int64_t N = 6;
         const int64_t stride = (K + 127) / 128 * 128;
-        const TestRows x(type, N, K, 4, random_values(N * K, 5, 3.0f), s);
+        const TestRows x(type, N, K, K % 8 == 0 ? 8 : 4, random_values(N * K, 5, 3.0f), s);
         const TestRows plain(Float::kF32, N, K, 0, x.values(), s);
-        const TestRows u(Float::kF32, N, K, 0, s), half(Float::kBF16, N, K, 8, s),
+        const TestRows u(type, N, K, 8, s), half(Float::kBF16, N, K, 8, s),
             again(Float::kF32, N, K, 0, s);
         const DeviceMemory gain = on_device(gains(K), s);
         const Norm outer{norms % 2 == 1, gain.as<float>(), 1e-5f},
@@ -124,15 +124,36 @@ TEST(CudaTrainingNorm, QuantisesAsTheKernelOfInference) {
                              {u.rows(), r.as<float>(), r2.as<float>()}, scratch);
         const auto q = on_host<int8_t>(got.q, s);
         const auto step = on_host<double>(got.step, s);
-        EXPECT_EQ(q, on_host<int8_t>(want.q, s));
-        EXPECT_EQ(step, on_host<double>(want.step, s));
-        EXPECT_EQ(on_host<int32_t>(got.sum, s), on_host<int32_t>(want.sum, s));
+        const auto want_q = on_host<int8_t>(want.q, s);
+        const auto want_step = on_host<double>(want.step, s);
+        const auto sum = on_host<int32_t>(got.sum, s);
+        if (type == Float::kF32) {
+          EXPECT_EQ(q, want_q);
+          EXPECT_EQ(step, want_step);
+          EXPECT_EQ(sum, on_host<int32_t>(want.sum, s));
+        }
+        int others = 0;
+        for (size_t i = 0; i < q.size(); ++i) {
+          ASSERT_LE(std::abs(q[i] - want_q[i]), 1) << i;
+          others += q[i] != want_q[i];
+        }
+        EXPECT_LE(others, static_cast<int>(q.size() / 5000) + 1);
+        for (size_t n = 0; n < N; ++n) {
+          EXPECT_NEAR(step[n] / want_step[n], 1.0, 2e-6);
+          int32_t total = 0;
+          for (int64_t k = 0; k < stride; ++k)
+            total += q[n * static_cast<size_t>(stride) + static_cast<size_t>(k)];
+          EXPECT_EQ(sum[n], total);
+        }
         EXPECT_EQ(on_host<int32_t>(flag, s)[0], 0);
         std::vector<float> values(static_cast<size_t>(N * K));
         for (int64_t n = 0; n < N; ++n)
           scalar().scale_i8(q.data() + n * stride, step[static_cast<size_t>(n)], K,
                             values.data() + n * K);
-        EXPECT_EQ(u.download(), values);
+        if (type == Float::kF32)
+          EXPECT_EQ(u.download(), values);
+        else
+          expect_near(u.download(), values, type, 1e-6f, 0);
         dequantize_activations(s, got.rows(), N, K, again.rows());
         EXPECT_EQ(again.download(), values);
         dequantize_activations(s, got.rows(), N, K, half.rows());
@@ -141,7 +162,8 @@ TEST(CudaTrainingNorm, QuantisesAsTheKernelOfInference) {
         std::vector<float> want_r, ignored(static_cast<size_t>(K));
         for (int64_t n = 0; n < N; ++n)
           want_r.push_back(scalar().rmsnorm(x.row(n), nullptr, K, 1e-5f, ignored.data()));
-        expect_near(on_host<float>(norms == 2 ? r2 : r, s), want_r, Float::kF32, 3e-7f, 0);
+        expect_near(on_host<float>(norms == 2 ? r2 : r, s), want_r, Float::kF32,
+                    type == Float::kF32 ? 3e-7f : 2e-6f, 0);
       }
     }
   }

@@ -19,36 +19,40 @@ __global__ void __launch_bounds__(kThreads)
   put(y.row(r), k, K, y.vectors, v);
 }
 
-// A block for each place of the order; the first one of a token adds up all rows of that token, four under way at once.
-constexpr int kAdders = 128, kAhead = 4;
+// A block for each place of the order; the first one of a token adds up all rows of that token, in order. The block finds
+// the next rows together, and then loads of eight of them are under way at once.
+constexpr int kAdders = 64, kAhead = 8;
 template <class T>
 __global__ void __launch_bounds__(kAdders)
     embedding_backward_kernel(const int32_t* tokens, const int32_t* order, int64_t N, int64_t K,
                               View<const T> dy, View<float> table) {
+  __shared__ int32_t rows[kAdders];
   const int64_t first = blockIdx.x;
   const int32_t token = tokens[order[first]];
   if (first > 0 && tokens[order[first - 1]] == token) return;
   const int64_t k = (static_cast<int64_t>(blockIdx.y) * kAdders + threadIdx.x) * kEach;
-  if (k >= K) return;
   float sum[kEach];
   fetch(table.row(token), k, K, table.vectors, sum);
-  for (int64_t i = first; i < N; i += kAhead) {
-    float v[kAhead][kEach];
-    int there = 0;
+  for (int64_t begin = first;; begin += kAdders) {
+    const int64_t i = begin + threadIdx.x;
+    const int32_t row = i < N ? order[i] : -1;
+    const bool same = row >= 0 && tokens[row] == token;
+    rows[threadIdx.x] = row;
+    const int count = __syncthreads_count(same);  // equal tokens follow each other
+    for (int r = 0; r < count; r += kAhead) {
+      float v[kAhead][kEach];
 #pragma unroll
-    for (int j = 0; j < kAhead; ++j) {
-      const int32_t row = i + j < N ? order[i + j] : -1;
-      if (row < 0 || tokens[row] != token || there < j) continue;
-      there = j + 1;
-      fetch(dy.row(row), k, K, dy.vectors, v[j]);
+      for (int j = 0; j < kAhead; ++j)
+        if (r + j < count) fetch(dy.row(rows[r + j]), k, K, dy.vectors, v[j]);
+#pragma unroll
+      for (int j = 0; j < kAhead; ++j) {
+        if (r + j >= count) break;
+#pragma unroll
+        for (int e = 0; e < kEach; ++e) sum[e] = __fadd_rn(sum[e], v[j][e]);
+      }
     }
-#pragma unroll
-    for (int j = 0; j < kAhead; ++j) {
-      if (j >= there) break;
-#pragma unroll
-      for (int e = 0; e < kEach; ++e) sum[e] = __fadd_rn(sum[e], v[j][e]);
-    }
-    if (there < kAhead) break;
+    if (count < kAdders) break;
+    __syncthreads();
   }
   put(table.row(token), k, K, table.vectors, sum);
 }
