@@ -1,34 +1,11 @@
 // The gated unit, forward and backward, on gate and up in one matrix.
 
-#include "kernels/cuda/as_cpu.h"
-#include "kernels/cuda/training_parts.h"
+#include "kernels/cuda/training_gate.h"
 
 namespace trit::cuda {
 namespace {
 
 using namespace training;
-
-// Where the eight elements from f on lie.
-struct Pairs {
-  int64_t F;
-  bool by_16, vectors;  // vectors: eight of up start at 16 bytes where those of gate do
-  __device__ int64_t gate(int64_t f) const { return by_16 ? f / 16 * 32 + f % 16 : f; }
-  __device__ int64_t up(int64_t f) const { return by_16 ? gate(f) + 16 : F + f; }
-  // One past the last column of the eight that are there.
-  __device__ int64_t end(int64_t column, int64_t f) const {
-    return column + (F - f < kEach ? F - f : int64_t{kEach});
-  }
-};
-Pairs pairs(GatePlaces places, int64_t F) {
-  return {F, places == GatePlaces::kBy16, places == GatePlaces::kBy16 || F % kEach == 0};
-}
-
-// float32 rounds as the CPU does; what is rounded to bfloat16 takes the quick way.
-template <bool kExact>
-__device__ float sigmoid(float g) {
-  if constexpr (kExact) return __fdiv_rn(1.0f, __fadd_rn(1.0f, exp_as_cpu(-g)));
-  return __fdividef(1.0f, 1.0f + __expf(fminf(-g, 80.0f)));
-}
 
 template <class T, class Y, bool kSilu>
 __global__ void __launch_bounds__(kThreads)
@@ -42,12 +19,7 @@ __global__ void __launch_bounds__(kThreads)
   fetch(x.row(r), at, pairs.end(at, f), vectors, g);
   fetch(x.row(r), up, pairs.end(up, f), vectors, u);
 #pragma unroll
-  for (int j = 0; j < kEach; ++j) {
-    if constexpr (kSilu)
-      g[j] = __fmul_rn(__fmul_rn(g[j], sigmoid<kExact>(g[j])), u[j]);
-    else
-      g[j] = relu2_mul(g[j], u[j]);
-  }
+  for (int j = 0; j < kEach; ++j) g[j] = gated<kSilu>(g[j], u[j], opening<kSilu, kExact>(g[j]));
   put(y.row(r), f, pairs.F, y.vectors, g);
 }
 
@@ -64,27 +36,11 @@ __global__ void __launch_bounds__(kThreads)
   fetch(x.row(r), up, pairs.end(up, f), vectors, u);
   fetch(dy.row(r), f, pairs.F, dy.vectors, d);
 #pragma unroll
-  for (int j = 0; j < kEach; ++j) {
-    const float gate = g[j], by_up = __fmul_rn(d[j], u[j]);
-    if constexpr (kSilu) {
-      const float s = sigmoid<kExact>(gate);
-      g[j] = __fmul_rn(__fmul_rn(by_up, s), __fadd_rn(1.0f, __fmul_rn(gate, __fsub_rn(1.0f, s))));
-      u[j] = __fmul_rn(__fmul_rn(d[j], gate), s);
-    } else {
-      const float open = gate > 0.0f ? gate : 0.0f;
-      g[j] = __fmul_rn(by_up, __fmul_rn(open, 2.0f));
-      u[j] = __fmul_rn(d[j], __fmul_rn(open, open));
-    }
-  }
+  for (int j = 0; j < kEach; ++j)
+    gate_backward<kSilu>(d[j], opening<kSilu, kExact>(g[j]), g[j], u[j]);
   const bool whole = dx.vectors && pairs.vectors;
   put(dx.row(r), at, pairs.end(at, f), whole, g);
   put(dx.row(r), up, pairs.end(up, f), whole, u);
-}
-
-template <class Body>
-void with_activation(Epilogue activation, Body body) {
-  if (activation == Epilogue::kSiluMul) return body(std::true_type{});
-  body(std::false_type{});
 }
 
 }  // namespace

@@ -294,6 +294,13 @@ void quantize_activations(StreamHandle stream, ConstRows x, int64_t N, int64_t K
   TRIT_CUDA_LAUNCHED();
 }
 
+void add_gain_parts(StreamHandle stream, const float* parts, int64_t count, int64_t K,
+                    float* dgain) {
+  gain_kernel<<<static_cast<unsigned>((K + 31) / 32), 32 * kSummers, 0, stream>>>(
+      parts, static_cast<int>(count), static_cast<int>(K), dgain);
+  TRIT_CUDA_LAUNCHED();
+}
+
 int64_t norm_scratch_bytes(int64_t K) { return kNormParts * K * int64_t{sizeof(float)}; }
 
 void rmsnorm_backward(StreamHandle stream, ConstRows x, const float* inverse_rms, int64_t N,
@@ -314,9 +321,7 @@ void rmsnorm_backward(StreamHandle stream, ConstRows x, const float* inverse_rms
     TRIT_CUDA_LAUNCHED();
   }
   if (gain == nullptr) return;
-  gain_kernel<<<static_cast<unsigned>((K + 31) / 32), 32 * kSummers, 0, stream>>>(
-      parts, static_cast<int>(count), static_cast<int>(K), dgain);
-  TRIT_CUDA_LAUNCHED();
+  add_gain_parts(stream, parts, count, K, dgain);
 }
 
 }  // namespace trit::cuda

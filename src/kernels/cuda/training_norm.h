@@ -20,5 +20,8 @@ void quantize_half(StreamHandle stream, ConstRows x, int64_t N, int64_t K, const
 int64_t rmsnorm_backward_half(StreamHandle stream, ConstRows x, const float* inverse_rms, int64_t N,
                               int64_t K, const float* gain, ConstRows dy, Rows dx, bool add,
                               float* parts);
+// dgain [K] += the sum of parts [count, K], in order.
+void add_gain_parts(StreamHandle stream, const float* parts, int64_t count, int64_t K,
+                    float* dgain);
 
 }  // namespace trit::cuda

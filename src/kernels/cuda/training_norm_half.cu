@@ -1,112 +1,13 @@
 // Norms and quantised rows of bfloat16: as training_norm.cu, but each row is W warps' alone, eight neighbours a lane, so
 // short rows need no barrier.
 
+#include "kernels/cuda/training_half_row.h"
 #include "kernels/cuda/training_norm.h"
-#include "kernels/cuda/training_parts.h"
 
 namespace trit::cuda {
 namespace {
 
 using namespace training;
-
-// A thread's part of a row: eights from 8 thread, 8 (thread + 32 W), ... on.
-template <int W, int kChunks>
-struct HalfRow {
-  static constexpr int kRowThreads = 32 * W;
-  static constexpr int kRows = W < 4 ? 4 / W : 1;  // of a block
-  static constexpr int kBlock = kRowThreads * kRows;
-  int thread = static_cast<int>(threadIdx.x) % kRowThreads;
-  int which = static_cast<int>(threadIdx.x) / kRowThreads;
-  int K;
-  __device__ explicit HalfRow(int columns) : K(columns) {}
-  __device__ int place(int i) const { return 8 * (thread + i * kRowThreads); }
-
-  __device__ void load(const Bf16* row, uint4 (&v)[kChunks]) const {
-#pragma unroll
-    for (int i = 0; i < kChunks; ++i)
-      v[i] = place(i) + 8 <= K ? *reinterpret_cast<const uint4*>(row + place(i)) : part(row, i);
-  }
-  __device__ uint4 part(const Bf16* row, int i) const {
-    uint32_t words[4] = {};
-#pragma unroll
-    for (int j = 0; j < 8; ++j)
-      if (place(i) + j < K)
-        words[j / 2] |= static_cast<uint32_t>(__bfloat16_as_ushort(row[place(i) + j]))
-                        << (16 * (j % 2));
-    return make_uint4(words[0], words[1], words[2], words[3]);
-  }
-  // Eight gains from place(i) on, zeros past the row.
-  __device__ void gains(const float* gain, int i, float (&g)[8]) const {
-    fetch(gain, place(i), K, reinterpret_cast<uintptr_t>(gain) % 16 == 0, g);
-  }
-  // The sum over the row's threads.
-  __device__ float sum(float x, float* warps) const {
-#pragma unroll
-    for (int apart = 16; apart > 0; apart /= 2) x += __shfl_xor_sync(~0U, x, apart);
-    if constexpr (W == 1) return x;
-    float* own = warps + which * W;
-    if (thread % 32 == 0) own[thread / 32] = x;
-    __syncthreads();
-    x = own[0];
-#pragma unroll
-    for (int i = 1; i < W; ++i) x += own[i];
-    return x;
-  }
-  template <class T>
-  __device__ T all_sum(T x, T* warps) const {
-    x = __reduce_add_sync(~0U, x);
-    if constexpr (W == 1) return x;
-    T* own = warps + which * W;
-    if (thread % 32 == 0) own[thread / 32] = x;
-    __syncthreads();
-    x = own[0];
-#pragma unroll
-    for (int i = 1; i < W; ++i) x += own[i];
-    return x;
-  }
-  __device__ int32_t largest(int32_t x, int32_t* warps) const {
-    x = __reduce_max_sync(~0U, x);
-    if constexpr (W == 1) return x;
-    int32_t* own = warps + which * W;
-    if (thread % 32 == 0) own[thread / 32] = x;
-    __syncthreads();
-    x = own[0];
-#pragma unroll
-    for (int i = 1; i < W; ++i) x = max(x, own[i]);
-    return x;
-  }
-};
-
-__device__ inline void unpack(uint4 v, float (&f)[8]) {
-  const uint32_t words[4] = {v.x, v.y, v.z, v.w};
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    f[2 * j] = __uint_as_float(words[j] << 16);
-    f[2 * j + 1] = __uint_as_float(words[j] & 0xFFFF0000U);
-  }
-}
-
-// v = norm(v); leaves 1 / rms where it is wanted.
-template <int W, int kChunks>
-__device__ void normalise(const HalfRow<W, kChunks>& row, const Norm& norm, float (&v)[kChunks][8],
-                          float* warps, float* inverse_rms) {
-  float squares = 0;
-#pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-#pragma unroll
-    for (int j = 0; j < 8; ++j) squares = fmaf(v[i][j], v[i][j], squares);
-  }
-  squares = row.sum(squares, warps);
-  const float r = 1.0f / sqrtf(squares / static_cast<float>(row.K) + norm.epsilon);
-  if (inverse_rms != nullptr && row.thread == 0) *inverse_rms = r;
-#pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-    float g[8];
-    if (norm.gain != nullptr) row.gains(norm.gain, i, g);
-#pragma unroll
-    for (int j = 0; j < 8; ++j) v[i][j] *= norm.gain != nullptr ? r * g[j] : r;
-  }
-}
 
 template <int W, int kChunks>
 __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock)
@@ -128,11 +29,6 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock)
   for (int i = 0; i < kChunks; ++i) put(y.row(r), row.place(i), K, true, v[i]);
 }
 
-struct Kept {
-  View<Bf16> dequantised;
-  float *outer, *inner;
-};
-
 template <int W, int kChunks>
 __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock)
     quantize_kernel(View<const Bf16> x, int64_t N, int K, Norm outer, Norm inner, QuantizedRows out,
@@ -140,7 +36,7 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock)
   using Row = HalfRow<W, kChunks>;
   constexpr int kWarps = Row::kBlock / 32;
   __shared__ float squares[2][kWarps];
-  __shared__ int32_t largest_of[kWarps], sums[kWarps];
+  __shared__ int32_t exchange[2][kWarps];
   const Row row(K);
   const int64_t r = static_cast<int64_t>(blockIdx.x) * Row::kRows + row.which;
   const bool there = r < N;
@@ -152,39 +48,7 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock)
   const auto place = [&](float* of) { return there && of != nullptr ? of + r : nullptr; };
   if (outer.there) normalise(row, outer, v, squares[0], place(kept.outer));
   if (inner.there) normalise(row, inner, v, squares[1], place(kept.inner));
-  int32_t most = __float_as_int(1e-5f);
-#pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-#pragma unroll
-    for (int j = 0; j < 8; ++j) most = max(most, __float_as_int(v[i][j]) & 0x7FFFFFFF);
-  }
-  most = row.largest(most, largest_of);
-  const float absmax = __int_as_float(most), inverse = 127.0f / absmax, step = absmax / 127.0f;
-  // Added to a small float it rounds, and leaves the integer in the low bits.
-  constexpr float kRounds = 12582912.0f;
-  int32_t sum = 0;
-  int8_t* q = out.q + r * out.q_stride;
-#pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-    uint32_t words[2] = {};
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const float shifted = fmaf(v[i][j], inverse, kRounds);
-      words[j / 4] |= (__float_as_uint(shifted) & 0xFF) << (8 * (j % 4));
-      v[i][j] = (shifted - kRounds) * step;
-    }
-    sum = __dp4a(static_cast<int>(words[0]), 0x01010101, sum);
-    sum = __dp4a(static_cast<int>(words[1]), 0x01010101, sum);
-    if (!there) continue;
-    if (row.place(i) < out.q_stride)
-      *reinterpret_cast<uint2*>(q + row.place(i)) = make_uint2(words[0], words[1]);
-    if (kept.dequantised.data != nullptr) put(kept.dequantised.row(r), row.place(i), K, true, v[i]);
-  }
-  sum = row.all_sum(sum, sums);
-  if (!there || row.thread != 0) return;
-  out.sum[r] = sum;
-  out.step[r] = static_cast<double>(absmax) / 127.0;
-  if (not_finite != nullptr && most >= 0x7F800000) *not_finite = 1;
+  quantise(row, there, r, v, out, kept, exchange, not_finite);
 }
 
 // A block's rows in turn. Rows stay packed, so that few registers are needed and many rows are under way.
@@ -195,7 +59,7 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock, W == 8 ? 2 : 4)
   using Row = HalfRow<W, kChunks>;
   constexpr int kWarps = Row::kBlock / 32;
   __shared__ float warps[2][kWarps];
-  __shared__ float of_rows[Row::kRows > 1 ? Row::kRows * kChunks * 8 * 32 * W : 1];
+  __shared__ float of_rows[Row::kFloatsOfRows];
   const Row row(K);
   float dgain[kChunks][8] = {};
   const int64_t turns = (N + Row::kRows - 1) / Row::kRows;
@@ -248,57 +112,13 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock, W == 8 ? 2 : 4)
     }
   }
   if (gain == nullptr) return;
-  float* part = parts + static_cast<int64_t>(blockIdx.x) * K;
-  if constexpr (Row::kRows > 1) {  // the block's rows' sums, in order
-    constexpr int kOfRow = kChunks * 8 * 32 * W;
-#pragma unroll
-    for (int i = 0; i < kChunks; ++i) {
-#pragma unroll
-      for (int j = 0; j < 8; ++j) of_rows[row.which * kOfRow + row.place(i) + j] = dgain[i][j];
-    }
-    __syncthreads();
-    for (int k = static_cast<int>(threadIdx.x); k < K; k += Row::kBlock) {
-      float sum = of_rows[k];
-#pragma unroll
-      for (int i = 1; i < Row::kRows; ++i) sum += of_rows[i * kOfRow + k];
-      part[k] = sum;
-    }
-  } else {
-#pragma unroll
-    for (int i = 0; i < kChunks; ++i) put(part, row.place(i), K, K % 4 == 0, dgain[i]);
-  }
-}
-
-constexpr int64_t kMostColumns = 8 * 32 * 8 * 4;
-
-template <int W, int kChunks>
-struct Sizes {
-  static constexpr int kW = W, kC = kChunks;
-};
-// body(Sizes) for rows of K.
-template <class Body>
-void with_sizes(int64_t K, Body body) {
-  if (K <= 256) return body(Sizes<1, 1>{});
-  if (K <= 512) return body(Sizes<1, 2>{});
-  if (K <= 1024) return body(Sizes<1, 4>{});
-  if (K <= 1536) return body(Sizes<2, 3>{});
-  if (K <= 2048) return body(Sizes<2, 4>{});
-  if (K <= 3072) return body(Sizes<4, 3>{});
-  if (K <= 4096) return body(Sizes<4, 4>{});
-  if (K <= 6144) return body(Sizes<8, 3>{});
-  body(Sizes<8, 4>{});
-}
-template <class S>
-using RowOf = HalfRow<S::kW, S::kC>;
-template <class S>
-unsigned turns(int64_t N) {
-  return static_cast<unsigned>((N + RowOf<S>::kRows - 1) / RowOf<S>::kRows);
+  leave_part(row, dgain, of_rows, parts + static_cast<int64_t>(blockIdx.x) * K);
 }
 
 }  // namespace
 
 bool half_norm_takes(int64_t K, std::initializer_list<ConstRows> rows) {
-  bool takes = K <= kMostColumns;
+  bool takes = K <= kMostOfHalfRow;
   for (const ConstRows& r : rows) takes = takes && r.type == Float::kBF16 && view<Bf16>(r).vectors;
   return takes;
 }

