@@ -92,7 +92,7 @@ void Bench::rows(const Shape& z) {
   const DeviceMemory x = halves(NC), dy = halves(NC), y(2 * NC), wide = floats(NC), wide2(4 * NC),
                      gain = floats(F), dgain = floats(F), r(4 * N), q(NC), step(8 * N), sum(4 * N),
                      memory(norm_scratch_bytes(F)), gu = halves(2 * NS), dgu(4 * NS),
-                     m = halves(NS), qf(N * (F + 127) / 128 * 128 + N * 128);
+                     m = halves(NS), m2(2 * NS), qf(N * (F + 127) / 128 * 128 + N * 128);
   const Scratch scratch{.memory = memory.data(), .bytes = memory.bytes()};
   const QuantizedRows out{q.as<int8_t>(), C, step.as<double>(), sum.as<int32_t>()};
   const QuantizedRows out_f{qf.as<int8_t>(), (F + 127) / 128 * 128, step.as<double>(),
@@ -141,6 +141,14 @@ void Bench::rows(const Shape& z) {
   });
   line(n, "glu backward", 10 * nf, 0, [&](StreamHandle s) {
     glu_backward(s, gr, GatePlaces::kBy16, N, F, Epilogue::kSiluMul, mr, dgr);
+  });
+  line(n, "glu, norm, quantise + u", 7 * nf, 0, [&](StreamHandle s) {
+    glu_quantize(s, gr, GatePlaces::kBy16, N, F, Epilogue::kSiluMul, norm, out_f,
+                 {half_rows(m2, S), r.as<float>(), nullptr}, scratch);
+  });
+  line(n, "glu and norm backward", 10 * nf, 0, [&](StreamHandle s) {
+    glu_norm_backward(s, gr, GatePlaces::kBy16, N, F, Epilogue::kSiluMul, r.as<float>(),
+                      gain.as<float>(), mr, dgr, dgain.as<float>(), scratch);
   });
   line(n, "rotate q and k", 8 * nc, 0, [&](StreamHandle s) {
     rotate_positions(s, gr, N, kT, 2 * z.H, z.D, wide.as<float>(), wide2.as<float>(), 1.0f);
@@ -276,4 +284,5 @@ int main(int argc, char** argv) {
     bench.attention(shape);
     bench.optimizer(shape);
   }
+  bench.attention({"D128", 4, 2048, 5460, 16, 128, 32000, 24});
 }

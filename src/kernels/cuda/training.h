@@ -12,6 +12,7 @@
 // feed-forward width, H query heads, G key/value heads, D size of a head.
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -67,7 +68,7 @@ void quantize_activations(StreamHandle stream, ConstRows x, int64_t N, int64_t K
 void dequantize_activations(StreamHandle stream, const QuantizedRows& x, int64_t N, int64_t K,
                             Rows y);
 
-// ---- The gated unit (training_glu.cu) ----
+// ---- The gated unit (training_glu.cu, training_gated.cu) ----
 
 // How gate and up share a matrix: gate's F columns before up's; or alternating by 16, as a ternary layer leaves
 // them whose tiles alternate (column f of gate at f / 16 * 32 + f % 16, of up 16 to its right).
@@ -78,6 +79,18 @@ void glu_forward(StreamHandle stream, ConstRows gate_up, GatePlaces places, int6
 // dgate_up (may be gate_up) from dy [N, F].
 void glu_backward(StreamHandle stream, ConstRows gate_up, GatePlaces places, int64_t N, int64_t F,
                   Epilogue activation, ConstRows dy, Rows dgate_up);
+
+// Both steps of a layer at once, for rows of bfloat16 that start at 16 bytes, F <= 8192 and, in halves, a multiple of 8;
+// gated_rows_fuse says so of all rows that are given. The unit's result m is never there, and is not rounded.
+bool gated_rows_fuse(GatePlaces places, int64_t F, std::initializer_list<ConstRows> rows);
+// quantize_activations of m; extras.outer_inverse_rms is the norm's.
+void glu_quantize(StreamHandle stream, ConstRows gate_up, GatePlaces places, int64_t N, int64_t F,
+                  Epilogue activation, const Norm& norm, const QuantizedRows& out,
+                  const QuantizeExtras& extras, const Scratch& scratch);
+// rmsnorm_backward of m and glu_backward: dgate_up (may be gate_up) from du [N, F], the gradient of norm(m); dgain [F] +=.
+void glu_norm_backward(StreamHandle stream, ConstRows gate_up, GatePlaces places, int64_t N,
+                       int64_t F, Epilogue activation, const float* inverse_rms, const float* gain,
+                       ConstRows du, Rows dgate_up, float* dgain, const Scratch& scratch);
 
 // ---- Embedding, positions, rows (training_rows.cu) ----
 
@@ -127,12 +140,17 @@ struct SequenceBatch {
 // D <= 128, even; bfloat16: a multiple of 4, rows starting at 8 bytes.
 void causal_attention(StreamHandle stream, const HeadShape& shape, const SequenceBatch& batch,
                       ConstRows q, ConstRows k, ConstRows v, Rows out, float* log_sums);
+// Angles of positions [T, D / 2], starting at 8 bytes; null: none.
+struct Angles {
+  const float* cosine = nullptr;
+  const float* sine = nullptr;
+};
 // Overwrites dq [N, H D], dk and dv [N, G D], given what went in and came out. A key head's gradient sums over its query
-// heads and rows in order.
+// heads and rows in order. With `turn`, dq and dk are those of q and k before rotate_positions.
 void causal_attention_backward(StreamHandle stream, const HeadShape& shape,
                                const SequenceBatch& batch, ConstRows q, ConstRows k, ConstRows v,
                                ConstRows out, const float* log_sums, ConstRows dout, Rows dq,
-                               Rows dk, Rows dv, const Scratch& scratch);
+                               Rows dk, Rows dv, const Scratch& scratch, const Angles& turn = {});
 int64_t causal_attention_scratch_bytes(const HeadShape& shape, const SequenceBatch& batch,
                                        Float type);
 

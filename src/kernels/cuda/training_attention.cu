@@ -151,6 +151,13 @@ Heads<T> heads(const HeadShape& shape, const SequenceBatch& batch, ConstRows q, 
 dim3 grid_of(int64_t N, int64_t heads) {
   return {static_cast<unsigned>((N + kWarps - 1) / kWarps), static_cast<unsigned>(heads)};
 }
+void turn_back(StreamHandle stream, const HeadShape& shape, const SequenceBatch& batch, Rows dq,
+               Rows dk, const Angles& turn) {
+  if (turn.cosine == nullptr) return;
+  const int64_t N = batch.sequences * batch.length;
+  rotate_positions(stream, dq, N, batch.length, shape.H, shape.D, turn.cosine, turn.sine, -1.0f);
+  rotate_positions(stream, dk, N, batch.length, shape.G, shape.D, turn.cosine, turn.sine, -1.0f);
+}
 void check(const HeadShape& shape) {
   if (shape.D > 32 * kMostDims)
     columns_refused("a head", static_cast<long>(shape.D), 32 * kMostDims);
@@ -161,14 +168,16 @@ void check(const HeadShape& shape) {
 int64_t causal_attention_scratch_bytes(const HeadShape& shape, const SequenceBatch& batch,
                                        Float type) {
   (void)type;
-  return shape.H * batch.sequences * batch.length * int64_t{sizeof(float)};
+  return 2 * shape.H * batch.sequences * batch.length * int64_t{sizeof(float)};
 }
 
 void causal_attention(StreamHandle stream, const HeadShape& shape, const SequenceBatch& batch,
                       ConstRows q, ConstRows k, ConstRows v, Rows out, float* log_sums) {
   check(shape);
-  if (attention_takes(shape, {q, k, v, out}))
-    return attention_mma(stream, {shape, batch, q, k, v}, out, log_sums);
+  const AttentionRun run{shape, batch, q, k, v};
+  if (attention_takes_sm90(shape, batch, {q, k, v, out}))
+    return attention_sm90(stream, run, out, log_sums);
+  if (attention_takes(shape, {q, k, v, out})) return attention_mma(stream, run, out, log_sums);
   with_type(q.type, [&](auto t) {
     using T = decltype(t);
     const Heads<T> a = heads<T>(shape, batch, q, k, v);
@@ -180,16 +189,24 @@ void causal_attention(StreamHandle stream, const HeadShape& shape, const Sequenc
 void causal_attention_backward(StreamHandle stream, const HeadShape& shape,
                                const SequenceBatch& batch, ConstRows q, ConstRows k, ConstRows v,
                                ConstRows out, const float* log_sums, ConstRows dout, Rows dq,
-                               Rows dk, Rows dv, const Scratch& scratch) {
+                               Rows dk, Rows dv, const Scratch& scratch, const Angles& turn) {
   check(shape);
   const int64_t needed = causal_attention_scratch_bytes(shape, batch, q.type);
   if (scratch.bytes < needed)
     scratch_too_small("causal_attention_backward", static_cast<long>(scratch.bytes),
                       static_cast<long>(needed));
   auto* centres = reinterpret_cast<float*>(scratch.memory);
-  if (attention_takes(shape, {q, k, v, out, dout, dq, dk, dv}))
-    return attention_backward_mma(stream, {shape, batch, q, k, v},
-                                  {out, dout, log_sums, dq, dk, dv, centres});
+  const std::initializer_list<ConstRows> rows = {q, k, v, out, dout, dq, dk, dv};
+  if (attention_takes(shape, rows)) {
+    const AttentionRun run{shape, batch, q, k, v};
+    float* shifts = centres + shape.H * batch.sequences * batch.length;
+    const AttentionGradients gradients{out, dout, log_sums, dq, dk, dv, centres, shifts, turn};
+    attention_centres(stream, run, gradients);
+    if (attention_takes_sm90(shape, batch, rows))
+      return attention_backward_sm90(stream, run, gradients);
+    attention_backward_mma(stream, run, gradients);
+    return turn_back(stream, shape, batch, dq, dk, turn);
+  }
   with_type(q.type, [&](auto t) {
     using T = decltype(t);
     Heads<T> a = heads<T>(shape, batch, q, k, v);
@@ -200,6 +217,7 @@ void causal_attention_backward(StreamHandle stream, const HeadShape& shape,
         <<<grid_of(a.N, a.G), 32 * kWarps, 0, stream>>>(a, centres, view<T>(dk), view<T>(dv));
     TRIT_CUDA_LAUNCHED();
   });
+  turn_back(stream, shape, batch, dq, dk, turn);
 }
 
 }  // namespace trit::cuda

@@ -14,19 +14,19 @@ using namespace training;
 constexpr int kWarps = 4, kBlock = 32 * kWarps;
 
 struct Arguments {
-  ConstRows q, k, v, out, dout;
+  ConstRows q, k, v, dout;
   Rows dq, dk, dv;
-  const float* log_sums;
-  float* centres;
+  const float *shifts, *centres;
   int64_t N, H, G, group;
   int T, D;
   float scale;
   bool wide;
 };
 
-// centres [H, N]: a warp for each row of a head.
+// A warp for each row of a head.
 __global__ void __launch_bounds__(kThreads)
-    centres_kernel(ConstRows out, ConstRows dout, int64_t N, int64_t H, int D, float* centres) {
+    centres_kernel(ConstRows out, ConstRows dout, const float* log_sums, int64_t N, int64_t H,
+                   int D, float* centres, float* shifts) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * (kThreads / 32) + threadIdx.x / 32;
   if (i >= N * H) return;
   const int64_t n = i / H, h = i % H;
@@ -43,7 +43,9 @@ __global__ void __launch_bounds__(kThreads)
   }
 #pragma unroll
   for (int apart = 16; apart > 0; apart /= 2) sum += __shfl_xor_sync(~0U, sum, apart);
-  if (threadIdx.x % 32 == 0) centres[h * N + n] = sum;
+  if (threadIdx.x % 32 != 0) return;
+  centres[h * N + n] = sum;
+  shifts[h * N + n] = log_sums[h * N + n] * kLog2E;
 }
 
 // ---- Keys and values ----
@@ -56,7 +58,7 @@ struct KeyShared {
   static constexpr int kPart = 32;                  // worked on at a time
   Tile<kKeys, kD> k, v;
   Tile<kStep, kD> q[2], dout[2];
-  float log_sums[2][kStep], centres[2][kStep];  // log_sums in powers of 2
+  float shifts[2][kStep], centres[2][kStep];
 };
 
 // Rows are keys, columns queries, so that weights and scores' gradients are left operands as they are.
@@ -83,7 +85,7 @@ __global__ void __launch_bounds__(kBlock, 2) keys_kernel(Arguments a) {
     if (thread >= kStep) return;
     const bool there = query + thread < a.T;
     const int64_t at = h * a.N + heads.first_row + query + thread;
-    shared.log_sums[i % 2][thread] = there ? a.log_sums[at] * kLog2E : INFINITY;
+    shared.shifts[i % 2][thread] = there ? a.shifts[at] : INFINITY;
     shared.centres[i % 2][thread] = there ? a.centres[at] : 0.0f;
   };
   copy(0);
@@ -108,14 +110,14 @@ __global__ void __launch_bounds__(kBlock, 2) keys_kernel(Arguments a) {
 #pragma unroll
       for (int n = 0; n < kPart / 8; ++n) {
         const int column = part + 8 * n + lane % 4 * 2;
-        const float2 log_sum = *reinterpret_cast<const float2*>(&shared.log_sums[i % 2][column]);
+        const float2 shift = *reinterpret_cast<const float2*>(&shared.shifts[i % 2][column]);
         const float2 centre = *reinterpret_cast<const float2*>(&shared.centres[i % 2][column]);
 #pragma unroll
         for (int m = 0; m < kM; ++m) {
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
             float& weight = p.c[m][n][e];
-            weight = power_of_2(fmaf(weight, scale, e % 2 == 0 ? -log_sum.x : -log_sum.y));
+            weight = power_of_2(fmaf(weight, scale, e % 2 == 0 ? -shift.x : -shift.y));
             const int late = key + 16 * m + 8 * (e / 2) + lane / 4;
             if (hides && late > query - part + column + e % 2) weight = 0;
             float& d = dp.c[m][n][e];
@@ -139,8 +141,8 @@ template <int kD>
 struct QueryShared {
   static constexpr int kM = kD <= 96 ? 2 : 1;
   static constexpr int kQueries = 16 * kM * kWarps;
-  static constexpr int kStep = 64;  // keys of a tile
-  static constexpr int kPart = 32;  // worked on at a time
+  static constexpr int kStep = kD <= 64 ? 64 : 32;  // keys of a tile
+  static constexpr int kPart = 32;                  // worked on at a time
   Tile<kQueries, kD> q, dout;
   Tile<kStep, kD> k[2], v[2];
 };
@@ -166,14 +168,14 @@ __global__ void __launch_bounds__(kBlock, 2) queries_kernel(Arguments a) {
     copies_end();
   };
   copy(0);
-  float log_sum[kM][2], centre[kM][2];
+  float shift[kM][2], centre[kM][2];
 #pragma unroll
   for (int m = 0; m < kM; ++m) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int position = row + 16 * m + 8 * half + lane / 4;
       const int64_t at = h * a.N + heads.first_row + position;
-      log_sum[m][half] = position < a.T ? a.log_sums[at] * kLog2E : INFINITY;
+      shift[m][half] = position < a.T ? a.shifts[at] : INFINITY;
       centre[m][half] = position < a.T ? a.centres[at] : 0.0f;
     }
   }
@@ -199,7 +201,7 @@ __global__ void __launch_bounds__(kBlock, 2) queries_kernel(Arguments a) {
         for (int m = 0; m < kM; ++m) {
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
-            float weight = power_of_2(fmaf(p.c[m][n][e], scale, -log_sum[m][e / 2]));
+            float weight = power_of_2(fmaf(p.c[m][n][e], scale, -shift[m][e / 2]));
             const int position = row + 16 * m + 8 * (e / 2) + lane / 4;
             if (hides && key + 8 * n + lane % 4 * 2 + e % 2 > position) weight = 0;
             float& d = dp.c[m][n][e];
@@ -225,21 +227,27 @@ void launch(StreamHandle stream, Kernel kernel, int64_t heads, int64_t blocks, c
 
 }  // namespace
 
+void attention_centres(StreamHandle stream, const AttentionRun& run,
+                       const AttentionGradients& gradients) {
+  const int64_t N = run.batch.sequences * run.batch.length, H = run.shape.H;
+  centres_kernel<<<static_cast<unsigned>((N * H + kThreads / 32 - 1) / (kThreads / 32)), kThreads,
+                   0, stream>>>(gradients.out, gradients.dout, gradients.log_sums, N, H,
+                                static_cast<int>(run.shape.D), gradients.centres, gradients.shifts);
+  TRIT_CUDA_LAUNCHED();
+}
+
 void attention_backward_mma(StreamHandle stream, const AttentionRun& run,
                             const AttentionGradients& gradients) {
   const HeadShape& shape = run.shape;
   Arguments a{};
-  a.q = run.q, a.k = run.k, a.v = run.v, a.out = gradients.out, a.dout = gradients.dout;
+  a.q = run.q, a.k = run.k, a.v = run.v, a.dout = gradients.dout;
   a.dq = gradients.dq, a.dk = gradients.dk, a.dv = gradients.dv;
-  a.log_sums = gradients.log_sums, a.centres = gradients.centres;
   a.N = run.batch.sequences * run.batch.length;
   a.H = shape.H, a.G = shape.G, a.group = shape.H / shape.G;
   a.T = static_cast<int>(run.batch.length), a.D = static_cast<int>(shape.D);
   a.scale = 1.0f / std::sqrt(static_cast<float>(shape.D));
   a.wide = wide_rows(shape, {run.q, run.k, run.v, gradients.dout});
-  centres_kernel<<<static_cast<unsigned>((a.N * a.H + kThreads / 32 - 1) / (kThreads / 32)),
-                   kThreads, 0, stream>>>(a.out, a.dout, a.N, a.H, a.D, a.centres);
-  TRIT_CUDA_LAUNCHED();
+  a.shifts = gradients.shifts, a.centres = gradients.centres;
   const int64_t B = run.batch.sequences;
   with_dims(shape.D, [&](auto dims) {
     constexpr int kD = decltype(dims)::value;

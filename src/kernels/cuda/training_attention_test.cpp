@@ -115,11 +115,26 @@ void expect_case(const Case& c, Float type, double most) {
   expect_close("dk", dk, want.dk, most);
   expect_close("dv", dv, want.dv, most);
   EXPECT_EQ(backward(), got) << "another time";
+
+  // Turned back on the way or afterwards, but for the rounding in between.
+  const std::vector<float> angles = random_values(c.T * c.D / 2, 5);
+  std::vector<float> cosine, sine;
+  for (const float x : angles) cosine.push_back(std::cos(x)), sine.push_back(std::sin(x));
+  const DeviceMemory dc = on_device(cosine, s), ds = on_device(sine, s);
+  rotate_positions(s, gradient.rows(), N, c.T, c.H, c.D, dc.as<float>(), ds.as<float>(), -1.0f);
+  rotate_positions(s, part(gradient, k), N, c.T, c.G, c.D, dc.as<float>(), ds.as<float>(), -1.0f);
+  const std::vector<float> turned = gradient.download();
+  causal_attention_backward(s, shape, batch, qkv.rows(), part(qkv, k), part(qkv, v), out.rows(),
+                            log_sums.as<float>(), dout.rows(), gradient.rows(), part(gradient, k),
+                            part(gradient, v), scratch, {dc.as<float>(), ds.as<float>()});
+  expect_close("turned", gradient.download(), turned, most);
 }
 
 constexpr Case kCases[] = {{1, 1, 1, 1, 64},   {2, 37, 4, 2, 64},   {1, 200, 2, 2, 128},
                            {3, 129, 3, 1, 96}, {2, 150, 2, 2, 100}, {1, 300, 4, 1, 32},
-                           {1, 64, 1, 1, 16},  {2, 65, 2, 1, 80}};
+                           {1, 64, 1, 1, 16},  {2, 65, 2, 1, 80},   {2, 64, 2, 2, 64},
+                           {2, 128, 4, 2, 64}, {1, 320, 3, 1, 64},  {2, 192, 2, 1, 128},
+                           {1, 640, 2, 2, 64}};
 
 TEST(CudaCausalAttention, Float32IsExact) {
   if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
