@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock, W == 8 ? 2 : 4)
     backward_kernel(View<const Bf16> x, Pairs pairs, const float* inverse_rms, int64_t N,
                     const float* gain, View<const Bf16> du, View<Bf16> dx, float* parts) {
   using Row = HalfRow<W, kChunks>;
+  constexpr bool kKeeps = kChunks < 4;  // sigmoids, where registers last
   __shared__ float warps[2][Row::kBlock / 32];
   __shared__ float of_rows[Row::kFloatsOfRows];
   const Row row(static_cast<int>(pairs.F));
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock, W == 8 ? 2 : 4)
   for (int64_t turn = first; turn < end; ++turn) {
     const int64_t r = turn * Row::kRows + row.which;
     uint4 gates[kChunks] = {}, ups[kChunks] = {}, of_du[kChunks] = {};
-    float open[kChunks][8], factor = 0, sum = 0;
+    float open[kKeeps ? kChunks : 1][8], factor = 0, sum = 0;
     if (r < N) {
       row.load_pairs(x.row(r), pairs, gates, ups);
       row.load(du.row(r), of_du);
@@ -67,8 +68,9 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock, W == 8 ? 2 : 4)
       if (gain != nullptr) row.gains(gain, i, g);
 #pragma unroll
       for (int j = 0; j < 8; ++j) {
-        open[i][j] = opening<kSilu, false>(gate[j]);
-        const float m = gated<kSilu>(gate[j], up[j], open[i][j]);
+        const float o = opening<kSilu, false>(gate[j]);
+        if constexpr (kKeeps) open[i][j] = o;
+        const float m = gated<kSilu>(gate[j], up[j], o);
         if (gain != nullptr) {
           dgain[i][j] = fmaf(d[j] * m, factor, dgain[i][j]);
           d[j] *= g[j];
@@ -89,9 +91,14 @@ __global__ void __launch_bounds__(HalfRow<W, kChunks>::kBlock, W == 8 ? 2 : 4)
       if (gain != nullptr) row.gains(gain, i, g);
 #pragma unroll
       for (int j = 0; j < 8; ++j) {
-        const float m = gated<kSilu>(gate[j], up[j], open[i][j]);
+        float o;
+        if constexpr (kKeeps)
+          o = open[i][j];
+        else
+          o = opening<kSilu, false>(gate[j]);
+        const float m = gated<kSilu>(gate[j], up[j], o);
         if (gain != nullptr) d[j] *= g[j];
-        gate_backward<kSilu>(fmaf(d[j], factor, -m * back), open[i][j], gate[j], up[j]);
+        gate_backward<kSilu>(fmaf(d[j], factor, -m * back), o, gate[j], up[j]);
       }
       const int64_t f = row.place(i), at = pairs.gate(f), of_up = pairs.up(f);
       put(dx.row(r), at, pairs.end(at, f), true, gate);
