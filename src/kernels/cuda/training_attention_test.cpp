@@ -116,18 +116,28 @@ void expect_case(const Case& c, Float type, double most) {
   expect_close("dv", dv, want.dv, most);
   EXPECT_EQ(backward(), got) << "another time";
 
-  // Turned back on the way or afterwards, but for the rounding in between.
+  // Turned back on the way, or afterwards, where they are rounded once more.
   const std::vector<float> angles = random_values(c.T * c.D / 2, 5);
   std::vector<float> cosine, sine;
   for (const float x : angles) cosine.push_back(std::cos(x)), sine.push_back(std::sin(x));
   const DeviceMemory dc = on_device(cosine, s), ds = on_device(sine, s);
-  rotate_positions(s, gradient.rows(), N, c.T, c.H, c.D, dc.as<float>(), ds.as<float>(), -1.0f);
-  rotate_positions(s, part(gradient, k), N, c.T, c.G, c.D, dc.as<float>(), ds.as<float>(), -1.0f);
-  const std::vector<float> turned = gradient.download();
   causal_attention_backward(s, shape, batch, qkv.rows(), part(qkv, k), part(qkv, v), out.rows(),
                             log_sums.as<float>(), dout.rows(), gradient.rows(), part(gradient, k),
                             part(gradient, v), scratch, {dc.as<float>(), ds.as<float>()});
-  expect_close("turned", gradient.download(), turned, most);
+  const std::vector<float> turned = gradient.download();
+  const auto expect_turned = [&](const char* what, std::vector<float> before, int64_t first,
+                                 int64_t heads) {
+    std::vector<float> now;
+    for (int64_t i = 0; i < N * heads; ++i) {
+      const int64_t at = i / heads % c.T * (c.D / 2);
+      scalar().rotate(before.data() + i * c.D, cosine.data() + at, sine.data() + at, c.D, -1.0f);
+      const auto from = turned.begin() + i / heads * columns + first + i % heads * c.D;
+      now.insert(now.end(), from, from + c.D);
+    }
+    expect_close(what, now, before, 2 * most);
+  };
+  expect_turned("dq turned", want.dq, 0, c.H);
+  expect_turned("dk turned", want.dk, k, c.G);
 }
 
 constexpr Case kCases[] = {{1, 1, 1, 1, 64},   {2, 37, 4, 2, 64},   {1, 200, 2, 2, 128},
