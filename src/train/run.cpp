@@ -10,7 +10,6 @@
 #include "base/timer.h"
 #include "data/loader.h"
 #include "data/shards.h"
-#include "eval/perplexity.h"
 #include "train/record.h"
 
 namespace trit {
@@ -117,10 +116,10 @@ class Log {
   std::FILE* file_ = nullptr;
 };
 
-void save(Trainer& trainer, const RunOptions& options, const TokenDataset& dataset,
+void save(Stepper& trainer, const RunOptions& options, const TokenDataset& dataset,
           const Tokenizer& tokenizer) {
   AtomicDirectory directory(checkpoint_of(options.out));
-  write_hf_model(directory.path(), trainer.model(), &tokenizer);
+  write_hf_model(directory.path(), trainer.current_model(), &tokenizer);
   trainer.save_state(directory.path());
   const OrderedJson record = {{"options", record_of(options)}, {"dataset", fingerprint(dataset)}};
   write_text(directory.path() / kRecordFile, record.dump(2) + "\n");
@@ -214,7 +213,9 @@ RunReport train(const RunOptions& options, bool resume, const RunObserver& obser
   dataset.read(Split::kValid, 0, static_cast<int64_t>(held_out.size()), held_out.data());
 
   std::filesystem::create_directories(options.out);
-  Trainer trainer(first_model(options, config, resume), trainer_options(options, config));
+  const auto stepper = std::make_unique<Trainer>(first_model(options, config, resume),
+                                                 trainer_options(options, config));
+  Stepper& trainer = *stepper;
   if (resume) trainer.load_state(checkpoint_of(options.out));
   Log log(log_of(options.out), trainer.steps_done());
   if (!resume) save(trainer, options, dataset, tokenizer);
@@ -240,7 +241,7 @@ RunReport train(const RunOptions& options, bool resume, const RunObserver& obser
     tokens += step.tokens;
     std::optional<double> valid_loss;
     if (held_out.size() >= 2 && due(options.eval_every, step.step)) {
-      valid_loss = perplexity(trainer.model().weights(), held_out, options.sequence_length).loss();
+      valid_loss = trainer.held_out_loss(held_out, options.sequence_length);
       report.valid_loss = *valid_loss;
     }
     log.write(step, timer.seconds(), valid_loss);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "eval/perplexity.h"
 #include "formats/safetensors.h"
 
 namespace trit {
@@ -76,6 +77,10 @@ StepReport Trainer::step(std::span<const int32_t> inputs, std::span<const int32_
     report.flips = static_cast<double>(stats.flips) / static_cast<double>(stats.weights);
   }
   return report;
+}
+
+double Trainer::held_out_loss(std::span<const int32_t> tokens, int64_t window) {
+  return perplexity(model_.weights(), tokens, window).loss();
 }
 
 void Trainer::save_state(const Path& directory) {

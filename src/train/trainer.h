@@ -10,6 +10,7 @@
 #include "model/transformer.h"
 #include "train/adamw.h"
 #include "train/schedule.h"
+#include "train/stepper.h"
 
 namespace trit {
 
@@ -22,36 +23,23 @@ struct TrainerOptions {
   int64_t micro_sequences = 8;    // of one forward and backward pass; divides sequences
 };
 
-struct StepReport {
-  int64_t step = 0;  // 1 for the first update
-  double loss = 0;   // mean over the step's tokens, nats, before the update
-  double learning_rate = 0;
-  double weight_decay = 0;
-  double gradient_norm = 0;  // before clipping
-  double zeros = 0;          // share of the quantised weights that are 0 after the update
-  double flips = 0;          // share of them that the update changed
-  int64_t tokens = 0;        // of this step
-};
-
 // Loads model and optimizer from, and saves them to, directories; the run is a pure function of the
 // initial parameters, the options and the batches, whatever the number of threads.
-class Trainer {
+class Trainer : public Stepper {
  public:
   Trainer(Model model, const TrainerOptions& options);
 
-  // One update with inputs and targets [sequences, T]. Throws Error (exit code 1) naming the step when
-  // loss or gradient is not finite; parameters are then as before the step.
-  StepReport step(std::span<const int32_t> inputs, std::span<const int32_t> targets);
+  StepReport step(std::span<const int32_t> inputs, std::span<const int32_t> targets) override;
 
-  int64_t steps_done() const { return adamw_.steps(); }
+  int64_t steps_done() const override { return adamw_.steps(); }
+  const Model& current_model() override { return model_; }
+  double held_out_loss(std::span<const int32_t> tokens, int64_t window) override;
   const Model& model() const { return model_; }
   Model& model() { return model_; }
   std::span<const float> gradients() { return gradients_.flat(); }
 
-  // The training state beside a Hugging Face directory: moments and step (trit_state.safetensors).
-  void save_state(const Path& directory);
-  // Throws Error when it does not belong to this model.
-  void load_state(const Path& directory);
+  void save_state(const Path& directory) override;
+  void load_state(const Path& directory) override;
 
  private:
   Model model_;

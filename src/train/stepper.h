@@ -1,0 +1,45 @@
+#pragma once
+// What a run drives: updates of a model, wherever they are computed.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/file.h"
+#include "model/checkpoint.h"
+
+namespace trit {
+
+struct StepReport {
+  int64_t step = 0;  // 1 for the first update
+  double loss = 0;   // mean over the step's tokens, nats, before the update
+  double learning_rate = 0;
+  double weight_decay = 0;
+  double gradient_norm = 0;  // before clipping
+  double zeros = 0;          // share of the quantised weights that are 0 after the update
+  double flips = 0;          // share of them that the update changed
+  int64_t tokens = 0;        // of this step
+};
+
+class Stepper {
+ public:
+  virtual ~Stepper() = default;
+
+  // One update with inputs and targets [sequences, T]. Throws Error (exit code 1) naming the step when
+  // loss or gradient is not finite; parameters are then as before the step.
+  virtual StepReport step(std::span<const int32_t> inputs, std::span<const int32_t> targets) = 0;
+  virtual int64_t steps_done() const = 0;
+
+  // Masters and levels as they are now. The reference is good until the next step.
+  virtual const Model& current_model() = 0;
+  // Nats per token of a text, as perplexity() defines them.
+  virtual double held_out_loss(std::span<const int32_t> tokens, int64_t window) = 0;
+
+  // The training state beside a Hugging Face directory: moments and step (trit_state.safetensors).
+  virtual void save_state(const Path& directory) = 0;
+  // Throws Error when it does not belong to this model.
+  virtual void load_state(const Path& directory) = 0;
+};
+
+}  // namespace trit
