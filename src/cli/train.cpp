@@ -23,11 +23,13 @@ Examples:
   trit train --data data --out run --preset mini --steps 2000
   trit train --data data --out baseline --family llama --preset mini --steps 2000
   trit train --resume run
+  trit train --data data --out run --preset 125M --device cuda
 Ctrl-C saves and stops; --resume goes on, with bit for bit the weights of a run that was never stopped.
 )";
 
 struct Options {
   RunOptions run;
+  StepPlace place;
   std::string resume;
   bool json = false;
 };
@@ -36,7 +38,7 @@ void run(const Options& options) {
   const bool resume = !options.resume.empty();
   const RunOptions settings = resume ? read_run_options(options.resume) : options.run;
   catch_interrupts();
-  const RunReport report = train_with_progress(settings, resume);
+  const RunReport report = train_with_progress(settings, resume, options.place);
   if (options.json) {
     const OrderedJson json = {{"steps", report.steps},
                               {"finished", report.finished},
@@ -67,27 +69,27 @@ void run(const Options& options) {
 
 }  // namespace
 
-RunReport train_with_progress(const RunOptions& settings, bool resume) {
+RunReport train_with_progress(const RunOptions& settings, bool resume, const StepPlace& place) {
   std::unique_ptr<Progress> progress;
   int64_t first = 0;
   Timer timer;
   double held_out = 0;
-  return train(settings, resume,
-               [&](const StepReport& step, int64_t total, std::optional<double> valid_loss) {
-                 if (!progress) {
-                   progress = std::make_unique<Progress>("training " + settings.family,
-                                                         static_cast<uint64_t>(total));
-                   first = step.step - 1;
-                 }
-                 if (valid_loss) held_out = *valid_loss;
-                 std::string note = fmt::format("loss {:.3f}", step.loss);
-                 if (held_out > 0) note += fmt::format(" held-out {:.3f}", held_out);
-                 const double done = static_cast<double>((step.step - first) * step.tokens);
-                 note +=
-                     fmt::format("  {} tok/s", human_count(done / std::max(1e-9, timer.seconds())));
-                 progress->update(static_cast<uint64_t>(step.step), note);
-                 return !interrupted();
-               });
+  const RunObserver show = [&](const StepReport& step, int64_t total,
+                               std::optional<double> valid_loss) {
+    if (!progress) {
+      progress =
+          std::make_unique<Progress>("training " + settings.family, static_cast<uint64_t>(total));
+      first = step.step - 1;
+    }
+    if (valid_loss) held_out = *valid_loss;
+    std::string note = fmt::format("loss {:.3f}", step.loss);
+    if (held_out > 0) note += fmt::format(" held-out {:.3f}", held_out);
+    const double done = static_cast<double>((step.step - first) * step.tokens);
+    note += fmt::format("  {} tok/s", human_count(done / std::max(1e-9, timer.seconds())));
+    progress->update(static_cast<uint64_t>(step.step), note);
+    return !interrupted();
+  };
+  return train(settings, resume, show, place);
 }
 
 void add_train_command(CLI::App& program) {
@@ -95,8 +97,10 @@ void add_train_command(CLI::App& program) {
   CLI::App* command = program.add_subcommand("train", "train a model from scratch");
   command->footer(kExamples);
   options->run.visit(FlagVisitor(*command));
-  command->add_option("--resume", options->resume,
-                      "run directory to go on with; all other options come from it");
+  options->place.visit(FlagVisitor(*command));
+  command->add_option(
+      "--resume", options->resume,
+      "run directory to go on with; its options come from it, where it runs does not");
   command->add_flag("--json", options->json, "print the result as JSON");
   command->callback([options] { run(*options); });
 }

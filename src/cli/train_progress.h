@@ -6,6 +6,6 @@
 namespace trit {
 
 // train() with loss, tokens per second and the time left on stderr; stops when interrupted().
-RunReport train_with_progress(const RunOptions& settings, bool resume);
+RunReport train_with_progress(const RunOptions& settings, bool resume, const StepPlace& place = {});
 
 }  // namespace trit

@@ -12,6 +12,22 @@ namespace {
 constexpr int64_t kGrain = 32768;  // elements that one thread takes at a time; a multiple of 16
 }
 
+kernels::AdamStep adam_step(const AdamWOptions& options, int64_t step, double learning_rate,
+                            double weight_decay) {
+  const double t = static_cast<double>(step);
+  return {
+      .keep = static_cast<float>(1.0 - learning_rate * weight_decay),
+      .rate = static_cast<float>(learning_rate / (1.0 - std::pow(options.beta1, t))),
+      .beta1 = static_cast<float>(options.beta1),
+      .one_minus_beta1 = static_cast<float>(1.0 - options.beta1),
+      .beta2 = static_cast<float>(options.beta2),
+      .one_minus_beta2 = static_cast<float>(1.0 - options.beta2),
+      .correction2 = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(options.beta2, t))),
+      .epsilon = static_cast<float>(options.epsilon),
+      .gradient_scale = 1.0f,
+  };
+}
+
 AdamW::AdamW(std::span<const TensorRow> table, AdamWOptions options)
     : options_(options),
       first_(Buffer<float>::zeros(static_cast<size_t>(flat_size(table)))),
@@ -21,20 +37,10 @@ void AdamW::step(std::span<const TensorRow> table, double learning_rate, double 
                  float gradient_scale, std::span<const float> gradients,
                  std::span<float> parameters) {
   ++steps_;
-  const double t = static_cast<double>(steps_);
   for (const TensorRow& row : table) {
     const double decay = row.role == TensorRole::kNorm ? 0.0 : weight_decay;
-    const kernels::AdamStep step{
-        .keep = static_cast<float>(1.0 - learning_rate * decay),
-        .rate = static_cast<float>(learning_rate / (1.0 - std::pow(options_.beta1, t))),
-        .beta1 = static_cast<float>(options_.beta1),
-        .one_minus_beta1 = static_cast<float>(1.0 - options_.beta1),
-        .beta2 = static_cast<float>(options_.beta2),
-        .one_minus_beta2 = static_cast<float>(1.0 - options_.beta2),
-        .correction2 = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(options_.beta2, t))),
-        .epsilon = static_cast<float>(options_.epsilon),
-        .gradient_scale = gradient_scale,
-    };
+    kernels::AdamStep step = adam_step(options_, steps_, learning_rate, decay);
+    step.gradient_scale = gradient_scale;
     parallel_ranges(row.count(), kGrain, [&](int64_t begin, int64_t end) {
       const int64_t i = row.offset + begin;
       kernels::active().adamw(step, end - begin, gradients.data() + i, parameters.data() + i,

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/tensor.h"
+#include "kernels/kernels.h"
 #include "model/model.h"
 
 namespace trit {
@@ -14,6 +15,10 @@ struct AdamWOptions {
   double beta2 = 0.95;
   double epsilon = 1e-8;
 };
+
+// What the kernels take of update `step` (1 for the first) of matrices, with gradients as they are.
+kernels::AdamStep adam_step(const AdamWOptions& options, int64_t step, double learning_rate,
+                            double weight_decay);
 
 // First and second moments, laid out as the parameters.
 class AdamW {

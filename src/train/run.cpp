@@ -201,7 +201,8 @@ RunOptions read_run_options(const Path& out) {
   return options;
 }
 
-RunReport train(const RunOptions& options, bool resume, const RunObserver& observer) {
+RunReport train(const RunOptions& options, bool resume, const RunObserver& observer,
+                const StepPlace& place) {
   validate(options);
   const TokenDataset dataset = TokenDataset::open(options.data);
   const Tokenizer tokenizer = dataset.tokenizer();
@@ -213,8 +214,8 @@ RunReport train(const RunOptions& options, bool resume, const RunObserver& obser
   dataset.read(Split::kValid, 0, static_cast<int64_t>(held_out.size()), held_out.data());
 
   std::filesystem::create_directories(options.out);
-  const auto stepper = std::make_unique<Trainer>(first_model(options, config, resume),
-                                                 trainer_options(options, config));
+  const std::unique_ptr<Stepper> stepper =
+      make_stepper(first_model(options, config, resume), trainer_options(options, config), place);
   Stepper& trainer = *stepper;
   if (resume) trainer.load_state(checkpoint_of(options.out));
   Log log(log_of(options.out), trainer.steps_done());

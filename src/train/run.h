@@ -93,7 +93,8 @@ using RunObserver =
 
 // Trains, from the start, or from OUT/checkpoint when `resume`. Throws Error when OUT already has a run
 // and resume is false, and the other way round, and when options or dataset do not fit that run.
-RunReport train(const RunOptions& options, bool resume, const RunObserver& observer);
+RunReport train(const RunOptions& options, bool resume, const RunObserver& observer,
+                const StepPlace& place = {});
 
 // The options that a run directory was started with.
 RunOptions read_run_options(const Path& out);

@@ -31,7 +31,7 @@ class Stepper {
   virtual StepReport step(std::span<const int32_t> inputs, std::span<const int32_t> targets) = 0;
   virtual int64_t steps_done() const = 0;
 
-  // Masters and levels as they are now. The reference is good until the next step.
+  // Its masters are those of now. The reference is good until the next step.
   virtual const Model& current_model() = 0;
   // Nats per token of a text, as perplexity() defines them.
   virtual double held_out_loss(std::span<const int32_t> tokens, int64_t window) = 0;
@@ -41,5 +41,29 @@ class Stepper {
   // Throws Error when it does not belong to this model.
   virtual void load_state(const Path& directory) = 0;
 };
+
+// The type of activations on a device, and of what its matrix products take; sums are float32 in both.
+enum class Precision : uint8_t { kBF16, kF32 };
+Precision precision_from(std::string_view name);  // "bf16", "f32"; throws Error listing them
+
+// Where and how steps are computed: no part of what a run is, so that it can go on elsewhere.
+struct StepPlace {
+  std::string device = "cpu";
+  std::string precision = "bf16";
+  bool recompute = false;
+
+  template <class Visitor>
+  void visit(Visitor&& v) {
+    v("device", device, "what computes the steps: cpu, cuda or cuda:N");
+    v("precision", precision, "of activations on a device: bf16 or f32 (slow, to compare)");
+    v("recompute", recompute,
+      "on a device: keep only what enters a layer, and compute the rest again on the way back");
+  }
+};
+
+struct TrainerOptions;
+// Throws Error when there is no such device.
+std::unique_ptr<Stepper> make_stepper(Model model, const TrainerOptions& options,
+                                      const StepPlace& place);
 
 }  // namespace trit
