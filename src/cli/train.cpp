@@ -5,9 +5,11 @@
 #include <cmath>
 #include <memory>
 
+#include "base/collectives.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "base/rank_guard.h"
 #include "base/timer.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -24,6 +26,7 @@ Examples:
   trit train --data data --out baseline --family llama --preset mini --steps 2000
   trit train --resume run
   trit train --data data --out run --preset 125M --device cuda
+  mpirun -n 2 trit train --data data --out run --preset mini --steps 2000     # each rank half of every step
 Ctrl-C saves and stops; --resume goes on, with bit for bit the weights of a run that was never stopped.
 )";
 
@@ -35,10 +38,16 @@ struct Options {
 };
 
 void run(const Options& options) {
+  guard_rank();
   const bool resume = !options.resume.empty();
   const RunOptions settings = resume ? read_run_options(options.resume) : options.run;
   catch_interrupts();
   const RunReport report = train_with_progress(settings, resume, options.place);
+  const bool speaks = world().rank() == 0;
+  if (!speaks) {
+    if (!report.finished) throw CLI::RuntimeError(kInterruptedExit);
+    return;
+  }
   if (options.json) {
     const OrderedJson json = {{"steps", report.steps},
                               {"finished", report.finished},
@@ -76,6 +85,7 @@ RunReport train_with_progress(const RunOptions& settings, bool resume, const Ste
   double held_out = 0;
   const RunObserver show = [&](const StepReport& step, int64_t total,
                                std::optional<double> valid_loss) {
+    if (world().rank() > 0) return !interrupted();
     if (!progress) {
       progress =
           std::make_unique<Progress>("training " + settings.family, static_cast<uint64_t>(total));
@@ -89,7 +99,7 @@ RunReport train_with_progress(const RunOptions& settings, bool resume, const Ste
     progress->update(static_cast<uint64_t>(step.step), note);
     return !interrupted();
   };
-  return train(settings, resume, show, place);
+  return train(settings, resume, show, place, &world());
 }
 
 void add_train_command(CLI::App& program) {

@@ -1,5 +1,6 @@
 #include "train/stepper.h"
 
+#include "base/collectives.h"
 #include "base/error.h"
 #include "infer/place.h"
 #include "train/cuda/trainer.h"
@@ -14,10 +15,12 @@ Precision precision_from(std::string_view name) {
 }
 
 std::unique_ptr<Stepper> make_stepper(Model model, const TrainerOptions& options,
-                                      const StepPlace& where) {
+                                      const StepPlace& where, Collectives* ranks) {
   const Precision precision = precision_from(where.precision);
   const Place place(where.device);
-  if (place.is_cpu()) return std::make_unique<Trainer>(std::move(model), options);
+  if (place.is_cpu()) return std::make_unique<Trainer>(std::move(model), options, ranks);
+  if (ranks != nullptr && ranks->size() > 1)
+    bad_input("--device: {}: several ranks train on the CPU alone", where.device);
   return cuda_trainer(
       std::move(model), options,
       {.device = place.device(), .precision = precision, .recompute = where.recompute});

@@ -62,8 +62,9 @@ struct StepPlace {
 };
 
 struct TrainerOptions;
-// Throws Error when there is no such device.
+class Collectives;
+// Throws Error when there is no such device, and for several ranks (null: this one alone) on devices.
 std::unique_ptr<Stepper> make_stepper(Model model, const TrainerOptions& options,
-                                      const StepPlace& place);
+                                      const StepPlace& place, Collectives* ranks = nullptr);
 
 }  // namespace trit
