@@ -27,6 +27,14 @@ double sum(std::span<const float> values) {
   return total;
 }
 
+// to += from, in a stretch of both.
+void add(std::span<const float> from, Stretch stretch, std::span<float> to) {
+  parallel_ranges(stretch.size(), kGrain, [&](int64_t begin, int64_t end) {
+    const int64_t i = stretch.begin + begin;
+    kernels::active().add(from.data() + i, end - begin, to.data() + i);
+  });
+}
+
 }  // namespace
 
 Trainer::Trainer(Model model, const TrainerOptions& options, Collectives* ranks)
@@ -45,28 +53,36 @@ Trainer::Trainer(Model model, const TrainerOptions& options, Collectives* ranks)
   part_losses_.resize(static_cast<size_t>(own_parts()));
   const int depth = std::bit_width(static_cast<uint64_t>(own_parts() - 1)) + 1;
   for (int i = 0; i < depth; ++i) gradients_.emplace_back(c);
+  if (!exchange_.alone()) exchanges_.emplace();
   if (options.sequence_length > c.context) {
     bad_input("sequence length {}: the model's context is {}", options.sequence_length, c.context);
   }
 }
 
-// gradients_[depth] becomes the sum of this rank's parts [begin, end).
+// gradients_[depth] becomes the sum of this rank's parts [begin, end); but for the last part, which adds up what waits.
 void Trainer::accumulate(int64_t begin, int64_t end, size_t depth, const Tokens& tokens) {
   if (end - begin == 1) {
     gradients_[depth].clear();
-    return add_part(begin, gradients_[depth], tokens);
+    return add_part(begin, depth, tokens);
   }
   const int64_t middle = (begin + end) / 2;
   accumulate(begin, middle, depth, tokens);
   accumulate(middle, end, depth + 1, tokens);
-  const std::span<float> sum = gradients_[depth].flat();
-  const std::span<const float> more = gradients_[depth + 1].flat();
-  parallel_ranges(std::ssize(sum), kGrain, [&](int64_t from, int64_t to) {
-    kernels::active().add(more.data() + from, to - from, sum.data() + from);
-  });
+  if (end == own_parts()) return;
+  const Stretch all{0, std::ssize(gradients_[0].flat())};
+  add(gradients_[depth + 1].flat(), all, gradients_[depth].flat());
 }
 
-void Trainer::add_part(int64_t part, Gradients& gradients, const Tokens& tokens) {
+// The last part's gradients of a bucket are complete: adds those that wait, and sums over the ranks behind the backward
+// pass of the next bucket.
+void Trainer::finish_bucket(int bucket, size_t depth) {
+  for (; depth > 0; --depth)
+    add(gradients_[depth].flat(), exchange_.shares().bucket(bucket), gradients_[depth - 1].flat());
+  if (exchanges_)
+    exchanges_->run([this, bucket] { exchange_.reduce(bucket, gradients_[0].flat()); });
+}
+
+void Trainer::add_part(int64_t part, size_t depth, const Tokens& tokens) {
   const int64_t micro_tokens = options_.micro_sequences * options_.sequence_length;
   const int64_t all_tokens = options_.sequences * options_.sequence_length;
   const int64_t part_tokens = all_tokens / options_.parts;
@@ -76,9 +92,13 @@ void Trainer::add_part(int64_t part, Gradients& gradients, const Tokens& tokens)
     const auto micro = [&](std::span<const int32_t> all) {
       return all.subspan(static_cast<size_t>(begin), static_cast<size_t>(micro_tokens));
     };
+    const bool last = part + 1 == own_parts() && begin + micro_tokens == (part + 1) * part_tokens;
+    const auto finish = [&](int64_t layer) {
+      if (last) finish_bucket(exchange_.shares().bucket_of_layer(layer), depth);
+    };
     forward_backward(model_.weights(), options_.micro_sequences, micro(tokens.inputs),
                      micro(tokens.targets), 1.0f / static_cast<float>(all_tokens), state_,
-                     gradients, losses_);
+                     gradients_[depth], losses_, finish);
     loss += sum(losses_);
   }
 }
@@ -92,7 +112,7 @@ StepReport Trainer::step(std::span<const int32_t> inputs, std::span<const int32_
 
   accumulate(0, own_parts(), 0, {inputs, targets});
   const std::span<float> gradients = gradients_[0].flat();
-  for (int b = 0; b < exchange_.shares().buckets(); ++b) exchange_.reduce(b, gradients);
+  if (exchanges_) exchanges_->wait();
   report.loss = sum_halves(gather_numbers(exchange_.ranks(), part_losses_)) /
                 static_cast<double>(report.tokens);
   double squares = 0;

@@ -2,9 +2,11 @@
 // One training run: the step, its checkpoints, and what it reports.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/background.h"
 #include "base/file.h"
 #include "model/checkpoint.h"
 #include "model/transformer.h"
@@ -55,7 +57,8 @@ class Trainer : public Stepper {
     std::span<const int32_t> inputs, targets;
   };
   void accumulate(int64_t begin, int64_t end, size_t depth, const Tokens& tokens);
-  void add_part(int64_t part, Gradients& gradients, const Tokens& tokens);
+  void add_part(int64_t part, size_t depth, const Tokens& tokens);
+  void finish_bucket(int bucket, size_t depth);
   int64_t own_parts() const { return options_.parts / exchange_.ranks().size(); }
   int64_t own_sequences() const { return options_.sequences / exchange_.ranks().size(); }
 
@@ -66,7 +69,8 @@ class Trainer : public Stepper {
   std::vector<Gradients> gradients_;  // the sum, and those that wait to be added
   State state_;
   std::vector<float> losses_;
-  std::vector<double> part_losses_;  // of this rank's parts
+  std::vector<double> part_losses_;      // of this rank's parts
+  std::optional<Background> exchanges_;  // of gradients, while the backward pass goes on
 };
 
 }  // namespace trit
