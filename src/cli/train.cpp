@@ -12,9 +12,12 @@
 #include "base/rank_guard.h"
 #include "base/timer.h"
 #include "cli/commands.h"
+#include "cli/config_file.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/train_progress.h"
+#include "data/shards.h"
+#include "train/plan.h"
 #include "train/run.h"
 
 namespace trit {
@@ -26,6 +29,7 @@ Examples:
   trit train --data data --out baseline --family llama --preset mini --steps 2000
   trit train --resume run
   trit train --data data --out run --preset 125M --device cuda
+  trit train --plan --preset 1.3B --sequence-length 2048 --batch 512 --steps 100000 --hardware h200 --ranks 8
   mpirun -n 2 trit train --data data --out run --preset mini --steps 2000     # each rank half of every step
 Ctrl-C saves and stops; --resume goes on, with bit for bit the weights of a run that was never stopped.
 )";
@@ -33,11 +37,23 @@ Ctrl-C saves and stops; --resume goes on, with bit for bit the weights of a run 
 struct Options {
   RunOptions run;
   StepPlace place;
-  std::string resume;
+  PlanOptions planned;
+  std::string resume, config, hardware = "cpu";
+  bool plan = false;
   bool json = false;
 };
 
+void print_plan(const Options& options) {
+  PlanOptions planned = options.planned;
+  planned.recompute = options.place.recompute;
+  if (planned.vocabulary == 0 && !options.run.data.empty())
+    planned.vocabulary = TokenDataset::open(options.run.data).vocab_size();
+  const Plan plan = make_plan(options.run, hardware(options.hardware), planned);
+  fmt::print("{}", options.json ? to_json(plan).dump(2) + "\n" : to_text(plan));
+}
+
 void run(const Options& options) {
+  if (options.plan) return print_plan(options);
   guard_rank();
   const bool resume = !options.resume.empty();
   const RunOptions settings = resume ? read_run_options(options.resume) : options.run;
@@ -111,8 +127,28 @@ void add_train_command(CLI::App& program) {
   command->add_option(
       "--resume", options->resume,
       "run directory to go on with; its options come from it, where it runs does not");
+  command->add_option("--config", options->config,
+                      "file of options, as configs/ has them: preset = \"700M\" for --preset 700M; "
+                      "what the command line gives wins");
   command->add_flag("--json", options->json, "print the result as JSON");
-  command->callback([options] { run(*options); });
+  command->add_flag("--plan", options->plan,
+                    "print what the run will take, memory, operations, hours, joules, and end");
+  command
+      ->add_option("--hardware", options->hardware,
+                   "of --plan: cpu, h100, h200 or a JSON file (docs/training.md)")
+      ->capture_default_str();
+  command->add_option("--ranks", options->planned.ranks, "of --plan: ranks")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--vocabulary", options->planned.vocabulary,
+                      "of --plan: tokens; 0: those of --data, or the preset's");
+  command->callback([options, command] {
+    if (!options->config.empty() && !options->resume.empty())
+      bad_input("--config: {}: a run that goes on has the options that it began with",
+                options->config);
+    if (!options->config.empty()) read_config(*command, options->config);
+    run(*options);
+  });
 }
 
 }  // namespace trit

@@ -31,9 +31,12 @@ void require(bool right, std::string_view option, auto value, std::string_view r
   if (!right) bad_input("--{}: {} is out of range; it must be {}", option, value, range);
 }
 
-void validate(const RunOptions& o) {
+void validate_directories(const RunOptions& o) {
   require(!o.data.empty(), "data", "nothing", "a dataset directory");
   require(!o.out.empty(), "out", "nothing", "a directory to write to");
+}
+
+void validate(const RunOptions& o) {
   require(o.steps > 0, "steps", o.steps, "at least 1");
   require(o.batch > 0, "batch", o.batch, "at least 1");
   require(o.sequence_length > 0, "sequence-length", o.sequence_length, "at least 1");
@@ -221,6 +224,11 @@ Schedule run_schedule(const RunOptions& o, const Config& config) {
   return s;
 }
 
+RunOptions settle_run(const RunOptions& options, int ranks, bool on_device) {
+  validate(options);
+  return settled(options, ranks, false, on_device ? 1 : kUsualParts);
+}
+
 RunOptions read_run_options(const Path& out) {
   const Path file = checkpoint_of(out) / kRecordFile;
   if (!std::filesystem::exists(file)) bad_input("{}: it holds no run to resume", out.string());
@@ -331,6 +339,7 @@ RunReport train(const RunOptions& options, bool resume, const RunObserver& obser
   Collectives& job = ranks == nullptr ? single_rank() : *ranks;
   int64_t at = 0;
   try {
+    validate_directories(options);
     validate(options);
     return train(Setting(options, resume, place, job), resume, observer, place, at);
   } catch (const Error& error) {

@@ -106,6 +106,8 @@ using RunObserver =
 RunReport train(const RunOptions& options, bool resume, const RunObserver& observer,
                 const StepPlace& place = {}, Collectives* ranks = nullptr);
 
+// The options of a new run on so many ranks, checked but for its directories, with what depends on them filled in.
+RunOptions settle_run(const RunOptions& options, int ranks, bool on_device = false);
 // The options that a run directory was started with.
 RunOptions read_run_options(const Path& out);
 // The model shape that the options describe, for a vocabulary; throws Error naming the option.
