@@ -129,6 +129,8 @@ class Log {
                         {"grad_norm", r.gradient_norm},
                         {"zeros", r.zeros},
                         {"flips", r.flips},
+                        {"scale_drift", r.scale_drift},
+                        {"layer_grad_norms", r.layer_norms},
                         {"tokens", r.tokens},
                         {"seconds", seconds}};
     if (valid_loss) line["valid_loss"] = *valid_loss;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "model/checkpoint.h"
@@ -20,6 +21,10 @@ struct StepReport {
   double zeros = 0;          // share of the quantised weights that are 0 after the update
   double flips = 0;          // share of them that the update changed
   int64_t tokens = 0;        // of this step
+  // Mean over the quantised matrices of how much the update changed the scale, relative to it.
+  double scale_drift = 0;
+  // Norms of the gradients: of the embedding, each layer, what comes after them. Empty where they are not known.
+  std::vector<double> layer_norms = {};
 };
 
 class Stepper {
@@ -35,6 +40,9 @@ class Stepper {
   virtual const Model& current_model() = 0;
   // Nats per token of a text, as perplexity() defines them.
   virtual double held_out_loss(std::span<const int32_t> tokens, int64_t window) = 0;
+
+  // What the CPU's forward pass reads, as it is now; null when that is elsewhere.
+  virtual const Weights* host_weights() { return nullptr; }
 
   // The training state beside a Hugging Face directory: moments and step (trit_state.safetensors).
   virtual void save_state(const Path& directory) = 0;

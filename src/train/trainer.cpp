@@ -27,6 +27,23 @@ double sum(std::span<const float> values) {
   return total;
 }
 
+// Of the quantised matrices.
+std::vector<float> scales(const Weights& weights) {
+  std::vector<float> all;
+  if (weights.config.weights == WeightKind::kFloat) return all;
+  for (const LayerWeights& layer : weights.layers) {
+    for (const Linear& linear : layer.projections) all.push_back(linear.scale);
+  }
+  return all;
+}
+
+double relative_change(std::span<const float> before, std::span<const float> after) {
+  double total = 0;
+  for (size_t i = 0; i < before.size(); ++i)
+    total += std::fabs(static_cast<double>(after[i]) / static_cast<double>(before[i]) - 1.0);
+  return before.empty() ? 0.0 : total / static_cast<double>(before.size());
+}
+
 // to += from, in a stretch of both.
 void add(std::span<const float> from, Stretch stretch, std::span<float> to) {
   parallel_ranges(stretch.size(), kGrain, [&](int64_t begin, int64_t end) {
@@ -116,7 +133,10 @@ StepReport Trainer::step(std::span<const int32_t> inputs, std::span<const int32_
   report.loss = sum_halves(gather_numbers(exchange_.ranks(), part_losses_)) /
                 static_cast<double>(report.tokens);
   double squares = 0;
-  for (const double group : exchange_.squares(gradients)) squares += group;
+  for (const double group : exchange_.squares(gradients)) {
+    squares += group;
+    report.layer_norms.push_back(std::sqrt(group));
+  }
   report.gradient_norm = std::sqrt(squares);
   if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
     failure(
@@ -133,7 +153,9 @@ StepReport Trainer::step(std::span<const int32_t> inputs, std::span<const int32_
   report.weight_decay = weight_decay(options_.schedule, report.step);
   adamw_.step(model_.table(), report.learning_rate, report.weight_decay, static_cast<float>(scale),
               gradients, model_.masters());
+  const std::vector<float> before = scales(model_.weights());
   const QuantisationStats stats = exchange_.renew(model_);
+  report.scale_drift = relative_change(before, scales(model_.weights()));
   if (stats.weights > 0) {
     report.zeros = static_cast<double>(stats.zeros) / static_cast<double>(stats.weights);
     report.flips = static_cast<double>(stats.flips) / static_cast<double>(stats.weights);

@@ -44,6 +44,7 @@ class Trainer : public Stepper {
 
   int64_t steps_done() const override { return adamw_.steps(); }
   const Model& current_model() override;
+  const Weights* host_weights() override { return &model_.weights(); }
   double held_out_loss(std::span<const int32_t> tokens, int64_t window) override;
   const Model& model() const { return model_; }
   Model& model() { return model_; }
