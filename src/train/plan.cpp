@@ -60,7 +60,7 @@ Hardware read_hardware(const Path& file) {
 }
 
 struct Activations {
-  int64_t kept, input;  // elements of a token in a layer: all, and what checkpointing keeps
+  int64_t kept, input;  // elements of a token in a layer: all, and what --recompute keeps
 };
 Activations of_layer(const Config& c) {
   const int64_t query = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;

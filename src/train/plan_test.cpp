@@ -43,8 +43,7 @@ TEST(Plan, IsWhatHandsCompute) {
 }
 
 TEST(Plan, RecomputingKeepsInputsAndTakesAThirdMore) {
-  const Plan p =
-      make_plan(nano(), plain(), {.ranks = 2, .vocabulary = 1000, .recompute = true});
+  const Plan p = make_plan(nano(), plain(), {.ranks = 2, .vocabulary = 1000, .recompute = true});
   EXPECT_EQ(p.activations, 128.0 * 4 * (4 * 96 + 1891));
   EXPECT_NEAR(p.hours, 172.9363968 * 4 / 3 / 3600, 1e-12);
 }

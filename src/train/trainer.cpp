@@ -3,22 +3,19 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/reduce.h"
 #include "base/single_rank.h"
 #include "base/thread_pool.h"
 #include "eval/perplexity.h"
-#include "formats/safetensors.h"
 #include "kernels/kernels.h"
 #include "model/parallel.h"
+#include "train/state_file.h"
 
 namespace trit {
 namespace {
 
-constexpr const char* kStateFile = "trit_state.safetensors";
 constexpr int64_t kGrain = 32768;  // elements that one thread takes at a time
 
 double sum(std::span<const float> values) {
@@ -200,41 +197,14 @@ void Trainer::save_state(const Path& directory) {
     gathered(adamw_.second());
     return;
   }
-  const auto tensor = [&](const char* name, std::span<const float> own) {
-    NamedTensor named;
-    named.name = name;
-    named.tensor = {DType::kF32, {static_cast<int64_t>(size)}, nullptr};
-    named.make = [&gathered, own] { return gathered(own); };
-    return named;
-  };
-  const NamedTensor tensors[] = {tensor("adamw.first_moment", adamw_.first()),
-                                 tensor("adamw.second_moment", adamw_.second())};
-  write_safetensors(directory / kStateFile, tensors, {{"step", std::to_string(steps_done())}});
+  write_training_state(
+      directory, flat_size(model_.table()), [&] { return gathered(adamw_.first()); },
+      [&] { return gathered(adamw_.second()); }, steps_done());
 }
 
 void Trainer::load_state(const Path& directory) {
-  const Path path = directory / kStateFile;
-  const Safetensors file = Safetensors::open(path);
-  const int64_t size = flat_size(model_.table());
-  const auto read = [&](const char* name, std::span<float> own) {
-    const TensorView& tensor = file.get(name);
-    if (tensor.type != DType::kF32 || tensor.shape != Shape{size}) {
-      bad_input("{}: {} is {} {}; this model's is F32 [{}]", path.string(), name,
-                dtype_name(tensor.type), to_string(tensor.shape), size);
-    }
-    for (const Stretch& part : adamw_.own()) {
-      std::memcpy(own.data(), tensor.data + part.begin * 4, static_cast<size_t>(part.size()) * 4);
-      own = own.subspan(static_cast<size_t>(part.size()));
-    }
-  };
-  read("adamw.first_moment", adamw_.first());
-  read("adamw.second_moment", adamw_.second());
-  const auto step = file.metadata().find("step");
-  char* end = nullptr;
-  const long long value =
-      step == file.metadata().end() ? -1 : std::strtoll(step->second.c_str(), &end, 10);
-  if (value < 0 || *end != '\0') bad_input("{}: its metadata has no step count", path.string());
-  adamw_.set_steps(value);
+  adamw_.set_steps(read_training_state(directory, flat_size(model_.table()), adamw_.own(),
+                                       adamw_.first(), adamw_.second()));
 }
 
 }  // namespace trit
