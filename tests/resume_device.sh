@@ -10,7 +10,7 @@ cd "$work"
 sed 's/^#/<|endoftext|>\n#/' "$root"/docs/*.md > text.txt  # a document for each heading
 "$trit" tokenizer train text.txt --vocab-size 512 --out tok 2>/dev/null >/dev/null
 "$trit" data build text.txt --tokenizer tok --out data --valid-fraction 0.1 2>/dev/null >/dev/null
-steps=3000
+steps=$((kills * 500))
 start=(train --data data --preset micro --sequence-length 64 --batch 8 --micro-batch 4 --steps $steps
   --save-every 20 --eval-every 1000 --device "$device")
 if why=$("$trit" "${start[@]}" --out straight 2>&1 >/dev/null); then :; else
@@ -33,7 +33,7 @@ for ((i = 0; i < kills; ++i)); do
   killed=$((killed + 1))
   echo "killed after $moment s, $(done_with) of $steps steps in the log"
 done
-"$trit" train --resume killed --device "$device" 2>/dev/null
+"$trit" train --resume killed --device "$device" 2>/dev/null >/dev/null
 for file in model.safetensors trit_state.safetensors config.json; do
   cmp "straight/checkpoint/$file" "killed/checkpoint/$file"
 done

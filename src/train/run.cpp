@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 
+#include "base/background.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/rank_guard.h"
@@ -20,8 +21,11 @@
 namespace trit {
 namespace {
 
-constexpr int64_t kMicroTokens = 8192;
-constexpr int64_t kUsualParts = 4;
+// Of a pass, at most, and parts of a gradient, where nobody asks for anything else.
+struct Usual {
+  int64_t micro_tokens, parts;
+};
+constexpr Usual kOnCpu{8192, 4}, kOnDevice{16384, 1};
 constexpr const char* kRecordFile = "trit_run.json";
 
 Path checkpoint_of(const Path& out) { return out / "checkpoint"; }
@@ -54,13 +58,13 @@ void validate(const RunOptions& o) {
 
 // Fills in what depends on the number of ranks. A run that goes on with another number keeps its parts if the ranks can
 // share them, and else the job's own.
-RunOptions settled(RunOptions o, int ranks, bool resume, int64_t usual_parts) {
+RunOptions settled(RunOptions o, int ranks, bool resume, const Usual& usual) {
   require(o.batch % ranks == 0, "batch", o.batch,
           fmt::format("a multiple of the {} ranks, which share its sequences", ranks));
   if (o.gradient_parts == 0 || (resume && o.gradient_parts % ranks != 0)) {
     o.gradient_parts = ranks;
     // So that one, two and four ranks give the same bits where nobody asks for anything else.
-    while (2 * o.gradient_parts <= usual_parts && o.batch % (2 * o.gradient_parts) == 0)
+    while (2 * o.gradient_parts <= usual.parts && o.batch % (2 * o.gradient_parts) == 0)
       o.gradient_parts *= 2;
   }
   require(o.gradient_parts % ranks == 0 && o.batch % o.gradient_parts == 0, "gradient-parts",
@@ -72,7 +76,7 @@ RunOptions settled(RunOptions o, int ranks, bool resume, int64_t usual_parts) {
           fmt::format("a divisor of the {} sequences of one of {} gradient parts", part,
                       o.gradient_parts));
   for (int64_t m = 1, given = o.micro_batch; given == 0 && m <= part; ++m) {
-    if (part % m == 0 && (m == 1 || m * o.sequence_length <= kMicroTokens)) o.micro_batch = m;
+    if (part % m == 0 && (m == 1 || m * o.sequence_length <= usual.micro_tokens)) o.micro_batch = m;
   }
   return o;
 }
@@ -149,10 +153,9 @@ class Log {
   std::FILE* file_ = nullptr;
 };
 
-// Of the ranks that call it the first writes.
-void save(Stepper& trainer, const RunOptions& options, const TokenDataset& dataset,
-          const Tokenizer& tokenizer, bool writes) {
-  const Model& model = trainer.current_model();
+// Of the ranks that call it the first writes. model: the trainer's, just asked for.
+void save(Stepper& trainer, const Model& model, const RunOptions& options,
+          const TokenDataset& dataset, const Tokenizer& tokenizer, bool writes) {
   if (!writes) return trainer.save_state({});
   AtomicDirectory directory(checkpoint_of(options.out));
   write_hf_model(directory.path(), model, &tokenizer);
@@ -228,7 +231,7 @@ Schedule run_schedule(const RunOptions& o, const Config& config) {
 
 RunOptions settle_run(const RunOptions& options, int ranks, bool on_device) {
   validate(options);
-  return settled(options, ranks, false, on_device ? 1 : kUsualParts);
+  return settled(options, ranks, false, on_device ? kOnDevice : kOnCpu);
 }
 
 RunOptions read_run_options(const Path& out) {
@@ -249,7 +252,7 @@ struct Setting {
   Setting(const RunOptions& options, bool resume, const StepPlace& place, Collectives& job)
       : ranks(job),
         given(options),
-        run(settled(options, job.size(), resume, place.device == "cpu" ? kUsualParts : 1)),
+        run(settled(options, job.size(), resume, place.device == "cpu" ? kOnCpu : kOnDevice)),
         dataset(TokenDataset::open(options.data)),
         tokenizer(dataset.tokenizer()),
         config(run_config(options, dataset.vocab_size())),
@@ -273,6 +276,39 @@ struct Setting {
   std::vector<int32_t> held_out;
 };
 
+// The batches of a run's steps, from `step` (0 for the first) on: the next is read while a step goes on.
+class Batches {
+ public:
+  struct Batch {
+    std::vector<int32_t> inputs, targets;
+  };
+  Batches(const Loader& loader, int64_t step, int64_t first, int64_t sequences, int64_t length)
+      : loader_(loader), step_(step), first_(first), sequences_(sequences) {
+    const auto size = static_cast<size_t>(sequences * length);
+    for (Batch& batch : both_) batch = {std::vector<int32_t>(size), std::vector<int32_t>(size)};
+    read_ahead();
+  }
+  // Good until the next call.
+  const Batch& next() {
+    reader_.wait();
+    const Batch& batch = both_[step_++ % 2];
+    read_ahead();
+    return batch;
+  }
+
+ private:
+  void read_ahead() {
+    reader_.run([this, step = step_] {
+      Batch& batch = both_[step % 2];
+      loader_.batch(step, first_, sequences_, batch.inputs.data(), batch.targets.data());
+    });
+  }
+  const Loader& loader_;
+  int64_t step_, first_, sequences_;
+  Batch both_[2];
+  Background reader_;
+};
+
 bool all_agree(Collectives& ranks, bool yes) {
   const double mine[] = {yes ? 1.0 : 0.0};
   return std::ranges::min(gather_numbers(ranks, mine)) > 0;
@@ -290,8 +326,18 @@ RunReport train(const Setting& setting, bool resume, const RunObserver& observer
   at = trainer.steps_done();
   std::optional<Log> log;
   if (setting.leads()) log.emplace(log_of(options.out), at);
+  Background behind;  // writes what is a copy while steps go on
   const auto save_now = [&] {
-    save(trainer, setting.recorded(resume), setting.dataset, setting.tokenizer, setting.leads());
+    behind.wait();
+    const Model& model = trainer.current_model();
+    const auto write = [&setting, &trainer, &model, resume] {
+      save(trainer, model, setting.recorded(resume), setting.dataset, setting.tokenizer,
+           setting.leads());
+    };
+    if (trainer.copies())
+      behind.run(write);
+    else
+      write();
   };
   if (!resume) save_now();
 
@@ -299,8 +345,7 @@ RunReport train(const Setting& setting, bool resume, const RunObserver& observer
   RunReport report{at, config.parameters(), config.linear_parameters(), 0, 0, 0,
                    0,  at >= options.steps};
   const int64_t sequences = options.batch / ranks.size();
-  const auto size = static_cast<size_t>(sequences * options.sequence_length);
-  std::vector<int32_t> inputs(size), targets(size);
+  Batches batches(setting.loader, at, sequences * ranks.rank(), sequences, options.sequence_length);
   const Timer timer;
   int64_t tokens = 0;
   const auto due = [&](int64_t every, int64_t step) {
@@ -309,9 +354,8 @@ RunReport train(const Setting& setting, bool resume, const RunObserver& observer
   while (trainer.steps_done() < options.steps) {
     at = trainer.steps_done() + 1;
     rank_is_at_step(at);
-    setting.loader.batch(at - 1, sequences * ranks.rank(), sequences, inputs.data(),
-                         targets.data());
-    const StepReport step = trainer.step(inputs, targets);
+    const Batches::Batch& batch = batches.next();
+    const StepReport step = trainer.step(batch.inputs, batch.targets);
     tokens += step.tokens;
     std::optional<double> valid_loss;
     if (setting.held_out.size() >= 2 && due(options.eval_every, step.step)) {
@@ -329,6 +373,7 @@ RunReport train(const Setting& setting, bool resume, const RunObserver& observer
     report.finished = step.step == options.steps;
     if (!go_on) break;
   }
+  behind.wait();
   report.seconds = timer.seconds();
   report.tokens_per_second = static_cast<double>(tokens) / std::max(1e-9, report.seconds);
   return report;

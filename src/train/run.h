@@ -27,8 +27,9 @@ struct RunOptions {
   int64_t kv_heads = 0;
   int64_t ffn = 0;
   int64_t sequence_length = 256;
-  int64_t batch = 32;       // sequences per step
-  int64_t micro_batch = 0;  // the largest divisor of a part's sequences with at most 8,192 tokens
+  int64_t batch = 32;  // sequences per step
+  int64_t micro_batch =
+      0;  // the largest divisor of a part's sequences with at most 8,192 tokens (16,384 on a device)
   int64_t gradient_parts = 0;  // ranks; doubled up to 4 where the batch divides
   int64_t steps = 1000;
   int64_t warmup = -1;  // the family's schedule; so are the next five
@@ -59,7 +60,8 @@ struct RunOptions {
     v("ffn", ffn, "feed-forward width; 0: the preset's");
     v("sequence-length", sequence_length, "tokens of a training sequence");
     v("batch", batch, "sequences per step");
-    v("micro-batch", micro_batch, "sequences per forward pass; 0: up to 8192 tokens");
+    v("micro-batch", micro_batch,
+      "sequences per forward pass; 0: up to 8192 tokens, on a device 16384");
     v("gradient-parts", gradient_parts,
       "parts of a step's gradient, summed in a fixed order: with the same number runs on 1, 2, 4, "
       "... ranks "

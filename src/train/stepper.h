@@ -36,15 +36,19 @@ class Stepper {
   virtual StepReport step(std::span<const int32_t> inputs, std::span<const int32_t> targets) = 0;
   virtual int64_t steps_done() const = 0;
 
-  // Its masters are those of now. The reference is good until the next step.
+  // Its masters are those of now. The reference is good until the next step, or, where that is a copy, until the next
+  // call.
   virtual const Model& current_model() = 0;
+  // Whether it is: then it can be written, and its state, while steps go on.
+  virtual bool copies() const { return false; }
   // Nats per token of a text, as perplexity() defines them.
   virtual double held_out_loss(std::span<const int32_t> tokens, int64_t window) = 0;
 
   // What the CPU's forward pass reads, as it is now; null when that is elsewhere.
   virtual const Weights* host_weights() { return nullptr; }
 
-  // The training state beside a Hugging Face directory: moments and step (trit_state.safetensors).
+  // The training state that belongs to what current_model() last gave, beside a Hugging Face directory: moments and step
+  // (trit_state.safetensors).
   virtual void save_state(const Path& directory) = 0;
   // Throws Error when it does not belong to this model.
   virtual void load_state(const Path& directory) = 0;

@@ -61,7 +61,7 @@ class DeviceTrainer : public CudaTrainer {
     fill(record_.data(), 0, record_.bytes(), s);
     copy_to_device(weights_.masters, model_.masters().data(), weights_.count * 4, s);
     weights_.renew(s, pass_.scratch());
-    wait(s);
+    read_scales();
   }
 
   StepReport step(std::span<const int32_t> inputs, std::span<const int32_t> targets) override {
@@ -77,7 +77,6 @@ class DeviceTrainer : public CudaTrainer {
     read_gradients(report);
     update(report);
     ++steps_;
-    snapshot_step_ = -1;
     return report;
   }
 
@@ -87,6 +86,7 @@ class DeviceTrainer : public CudaTrainer {
     take_snapshot();
     return model_;
   }
+  bool copies() const override { return true; }
 
   std::vector<float> gradients() override {
     return from_device(weights_.gradients, weights_.count);
@@ -119,10 +119,10 @@ class DeviceTrainer : public CudaTrainer {
   }
 
   void save_state(const Path& directory) override {
-    take_snapshot();
+    TRIT_CHECK(snapshot_step_ >= 0);
     const std::span<const float> both(host_moments_);
     write_training_state(directory, both.first(both.size() / 2), both.subspan(both.size() / 2),
-                         steps_);
+                         snapshot_step_);
   }
 
   void load_state(const Path& directory) override {
@@ -234,15 +234,33 @@ class DeviceTrainer : public CudaTrainer {
     copy_to_host(counts_.data(), weights_.plan().counts(),
                  tensors * static_cast<int64_t>(sizeof(QuantizeCounts)), s);
     stream_.wait();
-    double zeros = 0, flips = 0;
-    for (int64_t i = 0; i < tensors; ++i) {
-      zeros += static_cast<double>(counts_.as<QuantizeCounts>()[i].zeros);
-      flips += static_cast<double>(counts_.as<QuantizeCounts>()[i].flips);
+    report_quantised({counts_.as<QuantizeCounts>(), static_cast<size_t>(tensors)}, report);
+  }
+
+  void report_quantised(std::span<const QuantizeCounts> counts, StepReport& report) {
+    if (counts.empty()) return;
+    double zeros = 0, flips = 0, drift = 0;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      zeros += static_cast<double>(counts[i].zeros);
+      flips += static_cast<double>(counts[i].flips);
+      drift +=
+          std::fabs(static_cast<double>(counts[i].scale) / static_cast<double>(scales_[i]) - 1);
+      scales_[i] = counts[i].scale;
     }
-    if (tensors == 0) return;
     const auto weights = static_cast<double>(model_.config().linear_parameters());
     report.zeros = zeros / weights;
     report.flips = flips / weights;
+    report.scale_drift = drift / static_cast<double>(counts.size());
+  }
+
+  // Scales of the quantised tensors as they are.
+  void read_scales() {
+    const auto tensors = static_cast<size_t>(weights_.plan().quantised());
+    std::vector<QuantizeCounts> counts(tensors);
+    copy_to_host(counts.data(), weights_.plan().counts(),
+                 static_cast<int64_t>(tensors * sizeof(QuantizeCounts)), stream_.handle());
+    stream_.wait();
+    for (const QuantizeCounts& count : counts) scales_.push_back(count.scale);
   }
 
   void take_snapshot() {
@@ -268,7 +286,8 @@ class DeviceTrainer : public CudaTrainer {
   DeviceMemory ids_;
   PinnedMemory host_ids_;
   Graph first_, next_;
-  int64_t steps_ = 0, snapshot_step_ = -1;
+  std::vector<float> scales_;               // of quantised tensors after the last step
+  int64_t steps_ = 0, snapshot_step_ = -1;  // of model_ and the next
   std::vector<float> host_moments_;
 };
 

@@ -156,8 +156,8 @@ TEST_P(CudaTrainerOf, GoesOnFromItsStateBitForBit) {
   std::filesystem::create_directories(directory);
   const auto whole = trainer(kInBF16, 2);
   for (uint64_t step = 0; step < 2; ++step) whole->step(tokens(step), tokens(step + 10));
-  whole->save_state(directory);
   write_hf_model(directory, whole->current_model(), nullptr);
+  whole->save_state(directory);
   const auto resumed = cuda_trainer(Model::open_masters(directory), options(2), kInBF16);
   resumed->load_state(directory);
   EXPECT_EQ(resumed->steps_done(), 2);
