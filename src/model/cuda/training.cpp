@@ -74,13 +74,17 @@ Training::Layer Training::lay_out_layer(Arena& arena) const {
   layer.h = rows(arena, c.hidden);
   for (const TrainedProduct& p : w.gate_up) layer.of_gate_up.push_back(lay_out_input(arena, p, {}));
   layer.gate_up = rows(arena, 2 * weights_.ffn_width);
-  layer.m = rows(arena, weights_.ffn_width);
+  if (!fuses_) layer.m = rows(arena, weights_.ffn_width);
   layer.of_down = lay_out_input(arena, w.down, layer.m);
   return layer;
 }
 
 void Training::lay_out(Arena& arena) {
   const Config& c = weights_.config;
+  const Rows aligned{nullptr, weights_.ffn_width, pass_.type};
+  fuses_ = weights_.layers.front().down.ternary() && c.ffn == weights_.ffn_width &&
+           pass_.type == Float::kBF16 &&
+           gated_rows_fuse(GatePlaces::kHalves, c.ffn, {aligned, aligned});
   tokens = arena.take<int32_t>(N_);
   targets = arena.take<int32_t>(N_);
   order = arena.take<int32_t>(N_);
@@ -128,15 +132,19 @@ Training::Heads Training::heads(const Rows& qkv) const {
 
 // ---- Forward ----
 
+QuantizedRows Training::quantized(const TrainedProduct& p) const {
+  QuantizedRows q = q_;
+  q.q_stride = (p.inputs + 127) / 128 * 128;
+  return q;
+}
+
 void Training::multiply_forward(const TrainedProduct& p, ConstRows x, const Input& input,
                                 ConstRows add, Rows y) const {
   if (p.ternary()) {
-    QuantizedRows q = q_;
-    q.q_stride = (p.inputs + 127) / 128 * 128;
-    quantize_activations(stream_, x, N_, p.inputs, p.norm, {}, q,
+    quantize_activations(stream_, x, N_, p.inputs, p.norm, {}, quantized(p),
                          {.dequantised = input.values, .outer_inverse_rms = input.inverse_rms},
                          scratch_);
-    ternary_forward(stream_, p.levels, q, N_, add, y);
+    ternary_forward(stream_, p.levels, quantized(p), N_, add, y);
     return;
   }
   if (p.norm.there)
@@ -155,6 +163,20 @@ void Training::multiply_forward(const TrainedProduct& p, ConstRows x, const Inpu
               .d = columns_from(y, w.first)},
              scratch_);
   }
+}
+
+// out = h + Wdown n(act(gate) up)
+void Training::down_forward(const TrainedProduct& down, const Layer& s, Rows out) const {
+  const int64_t F = weights_.ffn_width;
+  const Epilogue activation = activation_of(weights_.config);
+  if (!fuses_) {
+    glu_forward(stream_, s.gate_up, GatePlaces::kHalves, N_, F, activation, s.m);
+    return multiply_forward(down, s.m, s.of_down, s.h, out);
+  }
+  glu_quantize(
+      stream_, s.gate_up, GatePlaces::kHalves, N_, F, activation, down.norm, quantized(down),
+      {.dequantised = s.of_down.values, .outer_inverse_rms = s.of_down.inverse_rms}, scratch_);
+  ternary_forward(stream_, down.levels, quantized(down), N_, s.h, out);
 }
 
 // As the CPU's (model/transformer.cpp):
@@ -177,9 +199,7 @@ void Training::layer_forward(size_t l) const {
   for (size_t i = 0; i < w.gate_up.size(); ++i)
     multiply_forward(w.gate_up[i], s.h, s.of_gate_up[i], {},
                      columns_from(s.gate_up, static_cast<int64_t>(i) * weights_.ffn_width));
-  glu_forward(stream_, s.gate_up, GatePlaces::kHalves, N_, weights_.ffn_width, activation_of(c),
-              s.m);
-  multiply_forward(w.down, s.m, s.of_down, s.h, output_of(l));
+  down_forward(w.down, s, output_of(l));
 }
 
 void Training::forward() const {
@@ -241,11 +261,8 @@ void Training::weight_gradients(const TrainedProduct& p, ConstRows input, ConstR
   }
 }
 
-void Training::multiply_backward(const TrainedProduct& p, ConstRows x, const Input& input,
-                                 ConstRows dy, Rows dx, bool residual, bool first) const {
-  weight_gradients(p, input.values, dy, N_, first);
-  TRIT_CHECK(!residual || p.norm.there);
-  const Rows dinput = residual ? dinput_ : dx;
+// dinput = dy W
+void Training::input_gradients(const TrainedProduct& p, ConstRows dy, Rows dinput) const {
   std::vector<TrainedProduct::Floats> weights = p.floats;
   if (p.ternary()) {
     const Rows all{unpacked_, padded(p.inputs), pass_.type};
@@ -264,9 +281,32 @@ void Training::multiply_backward(const TrainedProduct& p, ConstRows x, const Inp
               .c = &w == &weights.front() ? ConstRows{} : ConstRows(dinput),
               .d = dinput},
              scratch_);
+}
+
+void Training::multiply_backward(const TrainedProduct& p, ConstRows x, const Input& input,
+                                 ConstRows dy, Rows dx, bool residual, bool first) const {
+  TRIT_CHECK(!residual || p.norm.there);
+  const Rows dinput = residual ? dinput_ : dx;
+  weight_gradients(p, input.values, dy, N_, first);
+  input_gradients(p, dy, dinput);
   if (p.norm.there)
     rmsnorm_backward(stream_, x, input.inverse_rms, N_, p.inputs, p.norm.gain, dinput, dx, residual,
                      p.norm_gradient, scratch_);
+}
+
+// Leaves the gradients of gate and up in their places.
+void Training::down_backward(const TrainedProduct& down, const Layer& s, bool first) const {
+  const int64_t F = weights_.ffn_width;
+  const Epilogue activation = activation_of(weights_.config);
+  if (fuses_ && down.norm.there) {
+    weight_gradients(down, s.of_down.values, dx_, N_, first);
+    input_gradients(down, dx_, dm_);
+    return glu_norm_backward(stream_, s.gate_up, GatePlaces::kHalves, N_, F, activation,
+                             s.of_down.inverse_rms, down.norm.gain, dm_, s.gate_up,
+                             down.norm_gradient, scratch_);
+  }
+  multiply_backward(down, s.m, s.of_down, dx_, dm_, false, first);
+  glu_backward(stream_, s.gate_up, GatePlaces::kHalves, N_, F, activation, dm_, s.gate_up);
 }
 
 void Training::layer_backward(size_t l, bool first) const {
@@ -275,9 +315,7 @@ void Training::layer_backward(size_t l, bool first) const {
   const Layer& s = layers_[l];
   if (pass_.recompute && l + 1 < layers_.size()) layer_forward(l);  // over what enters the next one
 
-  multiply_backward(w.down, s.m, s.of_down, dx_, dm_, false, first);
-  glu_backward(stream_, s.gate_up, GatePlaces::kHalves, N_, weights_.ffn_width, activation_of(c),
-               dm_, s.gate_up);
+  down_backward(w.down, s, first);
   for (size_t i = w.gate_up.size(); i-- > 0;)
     multiply_backward(w.gate_up[i], s.h, s.of_gate_up[i],
                       columns_from(s.gate_up, static_cast<int64_t>(i) * weights_.ffn_width), dx_,
@@ -286,9 +324,7 @@ void Training::layer_backward(size_t l, bool first) const {
   multiply_backward(w.o, s.o, s.of_o, dx_, do_, false, first);
   const Heads of = heads(s.qkv), d = heads(dqkv_);
   causal_attention_backward(stream_, head_shape(c), {pass_.sequences, pass_.length}, of.q, of.k,
-                            of.v, s.o, s.log_sums, do_, d.q, d.k, d.v, scratch_);
-  rotate_positions(stream_, d.q, N_, pass_.length, c.heads, c.head_dim, cosine_, sine_, -1.0f);
-  rotate_positions(stream_, d.k, N_, pass_.length, c.kv_heads, c.head_dim, cosine_, sine_, -1.0f);
+                            of.v, s.o, s.log_sums, do_, d.q, d.k, d.v, scratch_, {cosine_, sine_});
   for (size_t i = w.qkv.size(); i-- > 0;) {
     const int64_t columns[] = {weights_.q_column, weights_.k_column, weights_.v_column};
     multiply_backward(w.qkv[i], s.x, s.of_qkv[i], columns_from(dqkv_, columns[i]), dx_, true,

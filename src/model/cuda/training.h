@@ -55,12 +55,16 @@ class Training {
     return arena.rows(N_, padded(columns), pass_.type);
   }
 
+  QuantizedRows quantized(const TrainedProduct& product) const;
   // y = product(x) (+ add)
   void multiply_forward(const TrainedProduct& product, ConstRows x, const Input& input,
                         ConstRows add, Rows y) const;
   // dx (residual: += ; otherwise =) from dy; and the parameters' gradients.
   void multiply_backward(const TrainedProduct& product, ConstRows x, const Input& input,
                          ConstRows dy, Rows dx, bool residual, bool first) const;
+  void down_forward(const TrainedProduct& down, const Layer& s, Rows out) const;
+  void down_backward(const TrainedProduct& down, const Layer& s, bool first) const;
+  void input_gradients(const TrainedProduct& product, ConstRows dy, Rows dinput) const;
   void weight_gradients(const TrainedProduct& product, ConstRows input, ConstRows dy, int64_t count,
                         bool first) const;
   void layer_forward(size_t l) const;
@@ -79,6 +83,7 @@ class Training {
   TrainingPass pass_;
   StreamHandle stream_;
   int64_t N_, chunk_ = 0;  // rows; those whose logits exist at a time
+  bool fuses_ = false;     // the gated unit with what comes next: its result m is never there
   DeviceMemory memory_;
   Scratch scratch_;
   QuantizedRows q_;  // of the widest input
