@@ -1,4 +1,4 @@
-// Steps of training on an NVIDIA device: cuda_train [--family F] [--precision P] [--steps N] [--recompute] SIZE:MICRO...
+// Steps of training on an NVIDIA device: cuda_train [--family F] [--precision P] [--steps N] [--recompute] [--ffn F] SIZE:MICRO...
 // (125M:32 ...). Random weights and tokens, sequences of 2048, vocabulary 32000, one pass a step: milliseconds (median),
 // tokens/s, and MFU: 6 x parameters of products (the head in, the embedding out) plus causal attention, of 989.4
 // TFLOP/s.
@@ -29,8 +29,9 @@ double flops_per_token(const Config& c) {
 }
 
 void measure(Family family, const std::string& size, int64_t micro, const CudaTrainerOptions& where,
-             int steps) {
-  const Config config = as_family(preset(size), family);
+             int steps, int64_t ffn) {
+  Config config = as_family(preset(size), family);
+  if (ffn > 0) config.ffn = ffn;
   TrainerOptions options;
   options.sequences = options.micro_sequences = micro;
   options.sequence_length = kLength;
@@ -51,7 +52,7 @@ void measure(Family family, const std::string& size, int64_t micro, const CudaTr
   std::ranges::sort(times);
   const double seconds = times[times.size() / 2];
   const double rate = static_cast<double>(micro * kLength) / seconds;
-  fmt::print("{:<8}{:<14}{:>4}{:>9.1f} ms{:>9.0f} tok/s  MFU {:4.1f} %{:>6.1f} GB  loss {:.4f}\n",
+  fmt::print("{:<8}{:<14}{:>4}{:>9.1f} ms{:>9.0f} tok/s  MFU {:4.1f} %{:>6.1f} GB  loss {:.9f}\n",
              size, to_string(family), micro, seconds * 1e3, rate,
              100 * rate * flops_per_token(config) / kPeak, static_cast<double>(used) * 1e-9,
              report.loss);
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
   CudaTrainerOptions where;
   std::vector<Family> families = {Family::kLlama, Family::kBitNet};
   int steps = 5;
+  int64_t ffn = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--family") {
@@ -71,13 +73,15 @@ int main(int argc, char** argv) {
       where.precision = precision_from(argv[++i]);
     } else if (argument == "--steps") {
       steps = std::stoi(argv[++i]);
+    } else if (argument == "--ffn") {
+      ffn = std::stoll(argv[++i]);
     } else if (argument == "--recompute") {
       where.recompute = true;
     } else {
       const size_t colon = argument.find(':');
       for (const Family family : families)
         measure(family, argument.substr(0, colon), std::stoll(argument.substr(colon + 1)), where,
-                steps);
+                steps, ffn);
     }
   }
 }

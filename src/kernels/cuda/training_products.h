@@ -19,6 +19,9 @@ struct MatrixProduct {
 };
 void multiply(StreamHandle stream, const MatrixProduct& product, const Scratch& scratch);
 int64_t multiply_scratch_bytes();
+// *differs = 1 where two pieces of memory are not the same; bytes: a multiple of 4. (compare.cu)
+void compare_bytes(StreamHandle stream, const void* a, const void* b, int64_t bytes,
+                   int32_t* differs);
 
 // y [T, layer.rows] = the ternary layer's product with x, as ternary_linear gives it, plus the rows `add` (data null:
 // none; may be y; of y's type). float32 has ternary_linear's bits; what goes to bfloat16 is multiplied by the scales in
