@@ -16,6 +16,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/train_progress.h"
+#include "cli/train_watch.h"
 #include "data/shards.h"
 #include "train/plan.h"
 #include "train/run.h"
@@ -39,7 +40,9 @@ struct Options {
   StepPlace place;
   PlanOptions planned;
   std::string resume, config, hardware = "cpu";
-  bool plan = false;
+  WatchOptions watching;
+  SampleOptions samples;
+  bool plan = false, hardware_given = false;
   bool json = false;
 };
 
@@ -58,7 +61,10 @@ void run(const Options& options) {
   const bool resume = !options.resume.empty();
   const RunOptions settings = resume ? read_run_options(options.resume) : options.run;
   catch_interrupts();
-  const RunReport report = train_with_progress(settings, resume, options.place);
+  WatchOptions watching = options.watching;
+  if (options.hardware_given) watching.hardware = options.hardware;
+  const RunReport report =
+      train_with_progress(settings, resume, options.place, watching, options.samples);
   const bool speaks = world().rank() == 0;
   if (!speaks) {
     if (!report.finished) throw CLI::RuntimeError(kInterruptedExit);
@@ -94,28 +100,20 @@ void run(const Options& options) {
 
 }  // namespace
 
-RunReport train_with_progress(const RunOptions& settings, bool resume, const StepPlace& place) {
-  std::unique_ptr<Progress> progress;
-  int64_t first = 0;
-  Timer timer;
-  double held_out = 0;
+RunReport train_with_progress(const RunOptions& settings, bool resume, const StepPlace& place,
+                              const WatchOptions& watching, const SampleOptions& samples) {
+  Collectives& ranks = world();
+  std::optional<TrainWatch> watch;
+  const std::string here = place.device == "cpu" ? "cpu" : "h200";
+  if (ranks.rank() == 0)
+    watch.emplace(watching, settings,
+                  hardware(watching.hardware.empty() ? here : watching.hardware), ranks.size());
   const RunObserver show = [&](const StepReport& step, int64_t total,
                                std::optional<double> valid_loss) {
-    if (world().rank() > 0) return !interrupted();
-    if (!progress) {
-      progress =
-          std::make_unique<Progress>("training " + settings.family, static_cast<uint64_t>(total));
-      first = step.step - 1;
-    }
-    if (valid_loss) held_out = *valid_loss;
-    std::string note = fmt::format("loss {:.3f}", step.loss);
-    if (held_out > 0) note += fmt::format(" held-out {:.3f}", held_out);
-    const double done = static_cast<double>((step.step - first) * step.tokens);
-    note += fmt::format("  {} tok/s", human_count(done / std::max(1e-9, timer.seconds())));
-    progress->update(static_cast<uint64_t>(step.step), note);
+    if (watch) watch->show(step, total, valid_loss);
     return !interrupted();
   };
-  return train(settings, resume, show, place, &world());
+  return train(settings, resume, show, place, &ranks, samples);
 }
 
 void add_train_command(CLI::App& program) {
@@ -127,6 +125,13 @@ void add_train_command(CLI::App& program) {
   command->add_option(
       "--resume", options->resume,
       "run directory to go on with; its options come from it, where it runs does not");
+  options->watching.visit(FlagVisitor(*command));
+  command
+      ->add_option("--sample-every", options->samples.every,
+                   "steps between texts that the model writes, for log and live page; 0: none")
+      ->capture_default_str();
+  command->add_option("--sample-prompt", options->samples.prompt,
+                      "how they begin; empty: as a document does");
   command->add_option("--config", options->config,
                       "file of options, as configs/ has them: preset = \"700M\" for --preset 700M; "
                       "what the command line gives wins");
@@ -135,7 +140,7 @@ void add_train_command(CLI::App& program) {
                     "print what the run will take, memory, operations, hours, joules, and end");
   command
       ->add_option("--hardware", options->hardware,
-                   "of --plan: cpu, h100, h200 or a JSON file (docs/training.md)")
+                   "of --plan, and for MFU: cpu, h100, h200 or a JSON file (docs/training.md)")
       ->capture_default_str();
   command->add_option("--ranks", options->planned.ranks, "of --plan: ranks")
       ->check(CLI::Range(1, 1 << 20))
@@ -147,6 +152,7 @@ void add_train_command(CLI::App& program) {
       bad_input("--config: {}: a run that goes on has the options that it began with",
                 options->config);
     if (!options->config.empty()) read_config(*command, options->config);
+    options->hardware_given = command->count("--hardware") > 0;
     run(*options);
   });
 }

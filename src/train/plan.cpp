@@ -115,9 +115,7 @@ Plan make_plan(const RunOptions& given, const Hardware& hardware, const PlanOpti
   p.backward = static_cast<double>(p.micro_tokens * backward_elements(c)) * hardware.float_bytes +
                4.0 * static_cast<double>(std::min(kLogitRows, p.micro_tokens) * c.vocabulary);
 
-  const auto multiplied = static_cast<double>(p.linear_parameters + c.vocabulary * c.hidden);
-  const auto attention = static_cast<double>(c.layers * o.sequence_length * c.heads * c.head_dim);
-  p.token_operations = 6 * (multiplied + attention);
+  p.token_operations = token_operations(c, o.sequence_length);
   p.operations = p.token_operations * p.tokens;
   const double repeated = p.recompute ? 4.0 / 3.0 : 1.0;
   const double seconds = p.operations * repeated / (p.ranks * hardware.peak * hardware.reached);
@@ -125,6 +123,12 @@ Plan make_plan(const RunOptions& given, const Hardware& hardware, const PlanOpti
   p.joules = seconds * p.ranks * hardware.watts;
   p.tokens_per_second = p.tokens / seconds;
   return p;
+}
+
+double token_operations(const Config& c, int64_t sequence_length) {
+  const auto multiplied = static_cast<double>(c.linear_parameters() + c.vocabulary * c.hidden);
+  const auto attention = static_cast<double>(c.layers * sequence_length * c.heads * c.head_dim);
+  return 6 * (multiplied + attention);
 }
 
 OrderedJson to_json(const Plan& p) {

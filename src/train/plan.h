@@ -62,6 +62,7 @@ struct Plan {
 // Throws Error when the options are no run (see train()).
 Plan make_plan(const RunOptions& options, const Hardware& hardware, const PlanOptions& plan);
 
+double token_operations(const Config& config, int64_t sequence_length);
 OrderedJson to_json(const Plan& plan);
 std::string to_text(const Plan& plan);
 

@@ -138,7 +138,8 @@ class Log {
                         {"tokens", r.tokens},
                         {"seconds", seconds}};
     if (valid_loss) line["valid_loss"] = *valid_loss;
-    const std::string text = line.dump() + "\n";
+    if (!r.sample.empty()) line["sample"] = r.sample;
+    const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
       failure("{}: cannot be written (disk full?)", path_.string());
     }
@@ -315,7 +316,7 @@ bool all_agree(Collectives& ranks, bool yes) {
 }
 
 RunReport train(const Setting& setting, bool resume, const RunObserver& observer,
-                const StepPlace& place, int64_t& at) {
+                const StepPlace& place, const SampleOptions& samples, int64_t& at) {
   const RunOptions& options = setting.run;
   Collectives& ranks = setting.ranks;
   const std::unique_ptr<Stepper> stepper =
@@ -355,13 +356,16 @@ RunReport train(const Setting& setting, bool resume, const RunObserver& observer
     at = trainer.steps_done() + 1;
     rank_is_at_step(at);
     const Batches::Batch& batch = batches.next();
-    const StepReport step = trainer.step(batch.inputs, batch.targets);
+    StepReport step = trainer.step(batch.inputs, batch.targets);
     tokens += step.tokens;
     std::optional<double> valid_loss;
     if (setting.held_out.size() >= 2 && due(options.eval_every, step.step)) {
       valid_loss = trainer.held_out_loss(setting.held_out, options.sequence_length);
       report.valid_loss = *valid_loss;
     }
+    const Weights* weights = trainer.host_weights();
+    if (log && weights != nullptr && samples.every > 0 && due(samples.every, step.step))
+      step.sample = sample_text(*weights, setting.tokenizer, samples, step.step);
     if (log) log->write(step, timer.seconds(), valid_loss);
     const bool go_on = all_agree(ranks, observer(step, options.steps, valid_loss));
     if (due(options.save_every, step.step) || !go_on) {
@@ -382,13 +386,13 @@ RunReport train(const Setting& setting, bool resume, const RunObserver& observer
 }  // namespace
 
 RunReport train(const RunOptions& options, bool resume, const RunObserver& observer,
-                const StepPlace& place, Collectives* ranks) {
+                const StepPlace& place, Collectives* ranks, const SampleOptions& samples) {
   Collectives& job = ranks == nullptr ? single_rank() : *ranks;
   int64_t at = 0;
   try {
     validate_directories(options);
     validate(options);
-    return train(Setting(options, resume, place, job), resume, observer, place, at);
+    return train(Setting(options, resume, place, job), resume, observer, place, samples, at);
   } catch (const Error& error) {
     if (job.size() == 1 || at == 0) throw;
     throw Error(fmt::format("on {}, step {}: {}", host_name(), at, error.what()), error.code());

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "train/sample.h"
 #include "train/trainer.h"
 
 namespace trit {
@@ -104,9 +105,11 @@ using RunObserver =
 // The ranks of a job (null: there is this one alone) call it together: each computes its share of every step's sequences
 // (Trainer) and calls its observer; rank 0 writes. All must see the dataset, and to resume the run directory. A run goes
 // on with another number of ranks too: with the same bits where both are powers of two that divide the gradient's parts,
-// else to rounding. Errors of a rank in a job then name its host and the step.
+// else to rounding. `samples`: what the model writes is put into the log and handed to the observer, where steps are
+// computed on the CPU. Errors of a rank in a job then name its host and the step.
 RunReport train(const RunOptions& options, bool resume, const RunObserver& observer,
-                const StepPlace& place = {}, Collectives* ranks = nullptr);
+                const StepPlace& place = {}, Collectives* ranks = nullptr,
+                const SampleOptions& samples = {});
 
 // The options of a new run on so many ranks, checked but for its directories, with what depends on them filled in.
 RunOptions settle_run(const RunOptions& options, int ranks, bool on_device = false);

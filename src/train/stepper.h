@@ -25,6 +25,8 @@ struct StepReport {
   double scale_drift = 0;
   // Norms of the gradients: of the embedding, each layer, what comes after them. Empty where they are not known.
   std::vector<double> layer_norms = {};
+  // What the model then wrote, where a run samples after this step (train/sample.h).
+  std::string sample = {};
 };
 
 class Stepper {
