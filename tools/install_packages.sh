@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   make cmake ninja-build pkg-config g++ libcli11-dev libfmt-dev nlohmann-json3-dev
-  libopenblas-pthread-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev
+  libopenblas-pthread-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev libboost1.81-dev
   ca-certificates libzstd-dev zlib1g-dev
 )
 [[ ${1-} != --test ]] ||

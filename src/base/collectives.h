@@ -23,6 +23,13 @@ class Collectives {
 
   // all [size() * mine.size()]: everybody's bytes in order of rank; the same number from each.
   virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
+  // The same with sizes[r] bytes from rank r. `mine` may lie in its place in `all`.
+  virtual void all_gather_parts(std::span<const std::byte> mine, std::span<const int64_t> sizes,
+                                std::span<std::byte> all) = 0;
+  // Everybody to everybody: out_sizes[r] bytes of `out`, one part behind the other, go to rank r, and in_sizes[r] bytes of
+  // `in` come from it. (base/reduce.h sums what comes.)
+  virtual void all_to_all(std::span<const std::byte> out, std::span<const int64_t> out_sizes,
+                          std::span<std::byte> in, std::span<const int64_t> in_sizes) = 0;
   // Every rank gets the root's bytes.
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
   // From one rank to another, which asks for as many bytes.

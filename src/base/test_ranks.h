@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -24,10 +25,12 @@ class ThreadRanks : public Collectives {
         : size(ranks),
           barrier(ranks),
           spans(static_cast<size_t>(ranks)),
+          out_sizes(static_cast<size_t>(ranks)),
           parts(static_cast<size_t>(ranks)) {}
     int size;
     std::barrier<> barrier;
     std::vector<std::span<const std::byte>> spans;
+    std::vector<std::span<const int64_t>> out_sizes;
     std::vector<int> parts;
     std::map<int, std::shared_ptr<Group>> split;
     struct Mailbox {
@@ -50,6 +53,33 @@ class ThreadRanks : public Collectives {
     share(mine);
     for (size_t r = 0; r < group_->spans.size(); ++r)
       std::memcpy(all.data() + r * mine.size(), group_->spans[r].data(), mine.size());
+    group_->barrier.arrive_and_wait();
+  }
+  void all_gather_parts(std::span<const std::byte> mine, std::span<const int64_t> sizes,
+                        std::span<std::byte> all) override {
+    share(mine);
+    std::byte* at = all.data();
+    for (size_t r = 0; r < sizes.size(); ++r) {
+      TRIT_CHECK(group_->spans[r].size() == static_cast<size_t>(sizes[r]));
+      if (at != group_->spans[r].data() && sizes[r] > 0)
+        std::memcpy(at, group_->spans[r].data(), group_->spans[r].size());
+      at += sizes[r];
+    }
+    group_->barrier.arrive_and_wait();
+  }
+  void all_to_all(std::span<const std::byte> out, std::span<const int64_t> out_sizes,
+                  std::span<std::byte> in, std::span<const int64_t> in_sizes) override {
+    group_->out_sizes[static_cast<size_t>(rank_)] = out_sizes;
+    share(out);
+    std::byte* at = in.data();
+    for (size_t r = 0; r < in_sizes.size(); ++r) {
+      const auto& sizes = group_->out_sizes[r];
+      TRIT_CHECK(sizes[static_cast<size_t>(rank_)] == in_sizes[r]);
+      const int64_t before = std::accumulate(sizes.begin(), sizes.begin() + rank_, int64_t{0});
+      if (in_sizes[r] > 0)
+        std::memcpy(at, group_->spans[r].data() + before, static_cast<size_t>(in_sizes[r]));
+      at += in_sizes[r];
+    }
     group_->barrier.arrive_and_wait();
   }
   void broadcast(std::span<std::byte> bytes, int root) override {

@@ -50,13 +50,14 @@ struct Figures {
 };
 
 // Trains one side into OUT/<side> (or goes on with it) and packs it into OUT/<side>.gguf.
-Path trained(RunOptions run, Family family) {
+Path trained(RunOptions run, Family family, const std::string& device) {
   const std::string side(to_string(family));
   const Path out = Path(run.out) / side, file = Path(run.out) / (side + ".gguf");
   run.out = out.string();
   run.family = side;
   const bool resume = std::filesystem::exists(out / "checkpoint");
-  const RunReport report = train_with_progress(resume ? read_run_options(out) : run, resume);
+  const RunReport report =
+      train_with_progress(resume ? read_run_options(out) : run, resume, {.device = device});
   if (!report.finished) throw CLI::RuntimeError(kInterruptedExit);
   const std::optional<Tokenizer> tokenizer = open_tokenizer(out / "checkpoint");
   GgufOptions gguf;
@@ -160,10 +161,10 @@ void run(const Options& options) {
   RunOptions llama_run = options.run;
   llama_run.lr = options.llama_lr;
   llama_run.lr_second = llama_run.lr_end = -1;
-  const Path bitnet =
-      options.bitnet.empty() ? trained(options.run, Family::kBitNet) : Path(options.bitnet);
-  const Path llama =
-      options.llama.empty() ? trained(llama_run, Family::kLlama) : Path(options.llama);
+  const Path bitnet = options.bitnet.empty() ? trained(options.run, Family::kBitNet, options.device)
+                                             : Path(options.bitnet);
+  const Path llama = options.llama.empty() ? trained(llama_run, Family::kLlama, options.device)
+                                           : Path(options.llama);
   const TokenDataset dataset = TokenDataset::open(options.run.data);
   const Figures baseline =
       measure("LLaMA FP16", llama, dataset, options.run.sequence_length, options.device);
@@ -191,7 +192,7 @@ void add_compare_command(CLI::App& program) {
                       "peak learning rate of the LLaMA; -1: the family's");
   command
       ->add_option("--device", options->device,
-                   "what runs the models when they are compared: cpu, cuda or cuda:N")
+                   "what trains the models and runs them: cpu, cuda or cuda:N")
       ->capture_default_str();
   options->run.visit(FlagVisitor(*command));
   command->add_flag("--json", options->json, "print the figures as JSON");

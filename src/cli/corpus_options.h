@@ -13,7 +13,8 @@ namespace trit {
 struct CorpusArguments {
   std::vector<std::string> files;
   std::string field = "text";
-  std::vector<std::string> where;
+  std::vector<std::string> where, mix;
+  std::string mix_by = "meta.red_pajama_subset";
 };
 
 void add_corpus_arguments(CLI::App& command, CorpusArguments& arguments);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/rng.h"
 #include "data/byte_reader.h"
 #include "text/utf8.h"
 
@@ -92,9 +93,31 @@ void read_text_lines(LineReader& lines, const std::function<void(std::string_vie
   finish();
 }
 
+// The member that a path names; throws Error when it is missing or no string.
+std::string member(const Json& row, const std::string& path, const std::string& where) {
+  const size_t dot = path.find('.');
+  if (row.contains(path) || dot == std::string::npos) return json_string(row, path.c_str(), where);
+  const auto inner = row.find(path.substr(0, dot));
+  if (inner == row.end() || !inner->is_object())
+    bad_input("{}: it has neither a member \"{}\" nor an object \"{}\"", where, printable(path),
+              printable(path.substr(0, dot)));
+  return member(*inner, path.substr(dot + 1), where);
+}
+
+// How often a row comes in the mixture.
+int64_t copies(const Json& row, const std::string& text, const CorpusOptions& options,
+               const std::string& where) {
+  if (options.mix.empty()) return 1;
+  const auto weight = options.mix.find(member(row, options.mix_by, where));
+  if (weight == options.mix.end()) return 1;
+  uint64_t hash = 0x6d69780a;  // not that of the held-out split
+  for (const char byte : text) hash = splitmix64(hash ^ static_cast<uint8_t>(byte));
+  return static_cast<int64_t>(weight->second + static_cast<double>(hash >> 11) * 0x1.0p-53);
+}
+
 bool selected(const Json& row, const CorpusOptions& options, const std::string& where) {
   for (const auto& [field, values] : options.where) {
-    const std::string value = json_string(row, field.c_str(), where);
+    const std::string value = member(row, field, where);
     if (std::find(values.begin(), values.end(), value) == values.end()) return false;
   }
   return true;
@@ -109,19 +132,36 @@ void read_json_lines(LineReader& lines, const CorpusOptions& options,
     const Json row = parse_json(line, where);
     if (!row.is_object()) bad_input("{}: not a JSON object", where);
     if (!selected(row, options, where)) continue;
-    const std::string text = json_string(row, options.field.c_str(), where);
-    if (!text.empty()) document(text);
+    const std::string text = member(row, options.field, where);
+    if (text.empty()) continue;
+    for (int64_t left = copies(row, text, options, where); left > 0; --left) document(text);
   }
+}
+
+// .txt or .jsonl, whatever it is compressed with; empty for other files.
+std::string form_of(Path name) {
+  if (name.extension() == ".zst" || name.extension() == ".gz") name.replace_extension();
+  const std::string form = name.extension().string();
+  return form == ".txt" || form == ".jsonl" ? form : "";
 }
 
 }  // namespace
 
+std::vector<Path> corpus_files(const Path& directory) {
+  std::vector<Path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (entry.is_regular_file() && !form_of(entry.path()).empty()) files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  if (files.empty())
+    bad_input("{}: there is no .txt or .jsonl file in it, plain, .zst or .gz", directory.string());
+  return files;
+}
+
 void for_each_document(const Path& file, const CorpusOptions& options,
                        const std::function<void(std::string_view)>& document) {
-  Path name = file;
-  if (name.extension() == ".zst" || name.extension() == ".gz") name.replace_extension();
-  const std::string form = name.extension().string();
-  if (form != ".txt" && form != ".jsonl") {
+  const std::string form = form_of(file);
+  if (form.empty()) {
     bad_input("{}: a corpus is a .txt or .jsonl file, or one of these with .zst or .gz",
               file.string());
   }

@@ -17,7 +17,16 @@ struct CorpusOptions {
   std::string field = "text";  // the member that holds the document
   // Member -> permitted values: rows with another value are left out. {{"kind", {"story", "poem"}}}
   std::map<std::string, std::vector<std::string>> where = {};
+  // Weights of a mixture, by the value of the member mix_by: how often a row comes, 1 for values that are not named. Of a
+  // weight with a fraction, that fraction of the rows comes once more, chosen by a hash of their text.
+  std::string mix_by = {};
+  std::map<std::string, double> mix = {};
 };
+// Members are named by a path: "meta.red_pajama_subset" is that of the object "meta", unless the row has a member of
+// that very name.
+
+// Corpora in a directory and those below it, in the order of their names: .txt, .jsonl, each also as .zst or .gz.
+std::vector<Path> corpus_files(const Path& directory);
 
 // Calls document() for each document of the file, in order; memory is bounded by the longest one.
 // By name:

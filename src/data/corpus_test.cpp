@@ -4,6 +4,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/rng.h"
 #include "base/test_folder.h"
@@ -84,6 +86,59 @@ TEST_F(Corpus, TextIsCutAtBoundaries) {
   EXPECT_EQ(read(file("b.txt", "\xEF\xBB\xBFx <|endoftext|>\n")), (Documents{"x <|endoftext|>"}));
   EXPECT_EQ(read(file("c.txt", "")), Documents{});
   EXPECT_EQ(read(file("d.txt", "\n\n<|endoftext|>")), Documents{});
+}
+
+// Rows as RedPajama and SlimPajama have them, and those of other mixtures.
+TEST_F(Corpus, FindsMembersByPaths) {
+  const Path path =
+      file("pajama.jsonl",
+           R"({"text": "a", "meta": {"red_pajama_subset": "arxiv", "url": {"of": "x"}}})"
+           "\n"
+           R"({"text": "b", "meta": {"red_pajama_subset": "c4"}, "meta.red_pajama_subset": "book"})"
+           "\n");
+  const auto of = [&](const char* member, const char* value) {
+    return read(path, {.where = {{member, {value}}}});
+  };
+  EXPECT_EQ(of("meta.red_pajama_subset", "arxiv"), Documents{"a"});
+  EXPECT_EQ(of("meta.red_pajama_subset", "book"), Documents{"b"});
+  EXPECT_EQ(read(path, {.field = "meta.red_pajama_subset"}), (Documents{"arxiv", "book"}));
+  EXPECT_NE(
+      error_of(path, {.field = "meta.url.of"}).find("pajama.jsonl:2: it has neither a member"),
+      std::string::npos);
+  EXPECT_NE(error_of(path, {.field = "text.of"}).find("nor an object \"text\""), std::string::npos);
+}
+
+TEST_F(Corpus, MixesByWeights) {
+  std::string rows;
+  for (int i = 0; i < 1000; ++i) {
+    rows +=
+        fmt::format(R"({{"text": "{0} {1}", "source": "{0}"}})", i % 2 == 0 ? "web" : "book", i);
+    rows += '\n';
+  }
+  const Path path = file("mix.jsonl", rows);
+  const auto count = [&](const CorpusOptions& options, const std::string& part) {
+    const Documents all = read(path, options);
+    return std::ranges::count_if(all, [&](const auto& text) { return text.starts_with(part); });
+  };
+  const CorpusOptions mix = {.mix_by = "source", .mix = {{"web", 0.25}, {"book", 2.5}}};
+  EXPECT_NEAR(count(mix, "web"), 125, 40);
+  EXPECT_NEAR(count(mix, "book"), 1250, 40);
+  EXPECT_EQ(read(path, mix), read(path, mix));
+  const CorpusOptions whole = {.mix_by = "source", .mix = {{"web", 0}, {"book", 3}}};
+  EXPECT_EQ(count(whole, "web"), 0);
+  EXPECT_EQ(count(whole, "book"), 1500);
+  EXPECT_EQ(count({.mix_by = "source", .mix = {{"other", 0}}}, ""), 1000);
+}
+
+TEST_F(Corpus, AreFoundInDirectories) {
+  const Path folder = directory_ / "folder";
+  std::filesystem::create_directories(folder / "inner");
+  for (const char* name : {"b.jsonl", "inner/a.txt", "c.parquet", "a.jsonl.zst", "notes.zst"})
+    write_text(folder / name, "");
+  EXPECT_EQ(corpus_files(folder), (std::vector<Path>{folder / "a.jsonl.zst", folder / "b.jsonl",
+                                                     folder / "inner/a.txt"}));
+  std::filesystem::create_directories(directory_ / "empty");
+  EXPECT_THROW(corpus_files(directory_ / "empty"), Error);
 }
 
 TEST_F(Corpus, JsonLines) {

@@ -53,10 +53,16 @@ Loader::Loader(const TokenDataset& dataset, Split split, int64_t sequence_length
 }
 
 void Loader::batch(int64_t step, int32_t* inputs, int32_t* targets) const {
+  batch(step, 0, sequences_, inputs, targets);
+}
+
+void Loader::batch(int64_t step, int64_t first, int64_t count, int32_t* inputs,
+                   int32_t* targets) const {
   TRIT_CHECK(step >= 0 && step < (int64_t{1} << 62) / sequences_);
+  TRIT_CHECK(first >= 0 && count >= 0 && first + count <= sequences_);
   const auto epoch_size = static_cast<uint64_t>(samples_);
-  for (int64_t b = 0; b < sequences_; ++b) {
-    const auto position = static_cast<uint64_t>(step * sequences_ + b);
+  for (int64_t b = 0; b < count; ++b) {
+    const auto position = static_cast<uint64_t>(step * sequences_ + first + b);
     const uint64_t key = splitmix64(splitmix64(seed_) + position / epoch_size);
     const uint64_t index = permuted(position % epoch_size, epoch_size, key);
     sample(static_cast<int64_t>(index), inputs + b * length_, targets + b * length_);

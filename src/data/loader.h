@@ -23,6 +23,8 @@ class Loader {
 
   // Batch `step` >= 0 in the shuffled order: inputs and targets are [B, T].
   void batch(int64_t step, int32_t* inputs, int32_t* targets) const;
+  // Its sequences [first, first + count) alone.
+  void batch(int64_t step, int64_t first, int64_t count, int32_t* inputs, int32_t* targets) const;
   // Sample `index` in file order, for evaluation: inputs and targets are [T].
   void sample(int64_t index, int32_t* inputs, int32_t* targets) const;
   // The tokens after the last whole window belong to no sample.

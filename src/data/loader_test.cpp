@@ -116,6 +116,15 @@ TEST_F(LoaderTest, EachEpochShowsEverySampleOnceInAnOrderOfItsOwn) {
   EXPECT_EQ(b, all);
 }
 
+TEST_F(LoaderTest, GivesSomeSequencesOfABatch) {
+  const Loader loader(*dataset_, Split::kTrain, 10, 4, 9);
+  const Ids whole = batch(loader, 3, 40);
+  Ids inputs(20), targets(20);
+  loader.batch(3, 1, 2, inputs.data(), targets.data());
+  EXPECT_TRUE(std::equal(inputs.begin(), inputs.end(), whole.begin() + 10));
+  EXPECT_TRUE(std::equal(targets.begin(), targets.end(), whole.begin() + 40 + 10));
+}
+
 TEST_F(LoaderTest, BatchesGoOnAcrossEpochs) {
   const Loader one(*dataset_, Split::kTrain, 10, 1, 9), three(*dataset_, Split::kTrain, 10, 3, 9);
   for (int64_t step = 0; step < 20; ++step) {

@@ -97,15 +97,23 @@ Model Model::open_to_run(const Path& path, const Ranks& ranks) {
 
 QuantisationStats Model::quantise() {
   TRIT_CHECK(masters_.size() > 0);
+  return quantise([this](size_t i, std::span<int8_t> levels) {
+    const TensorRow& row = table_[i];
+    const std::span<const float> w(masters_.data() + row.offset, static_cast<size_t>(row.count()));
+    const WeightQuantizer quantizer = fit_quantizer(config().weights, w, row.gguf_name);
+    quantize_weights(quantizer, w, levels);
+    return quantizer.scale;
+  });
+}
+
+QuantisationStats Model::quantise(const MakeLevels& make) {
   std::atomic<int64_t> weights = 0, zeros = 0, flips = 0;
   parallel_for(static_cast<int64_t>(table_.size()), [&](int64_t i) {
     const TensorRow& row = table_[static_cast<size_t>(i)];
     if (!is_packed(config(), row)) return;
-    const std::span<const float> w(masters_.data() + row.offset, static_cast<size_t>(row.count()));
     Linear& linear = weights_.layers[static_cast<size_t>(row.layer)][row.projection];
-    const WeightQuantizer quantizer = fit_quantizer(config().weights, w, row.gguf_name);
-    std::vector<int8_t> levels(w.size());
-    quantize_weights(quantizer, w, levels);
+    std::vector<int8_t> levels(static_cast<size_t>(row.count()));
+    const float scale = make(static_cast<size_t>(i), levels);
     Buffer<uint8_t> packed(static_cast<size_t>(linear.outputs * packed_row_bytes(linear.inputs)));
     pack_trits(levels, linear.outputs, linear.inputs, {packed.data(), packed.size()});
 
@@ -116,7 +124,7 @@ QuantisationStats Model::quantise() {
     weights += row.count();
     before = std::move(packed);
     linear.packed = before.data();
-    linear.scale = quantizer.scale;
+    linear.scale = scale;
   });
   return {weights, zeros, flips};
 }

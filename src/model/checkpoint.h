@@ -2,6 +2,7 @@
 // Models in memory and on disk: a Hugging Face directory (training), one GGUF file (inference).
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -63,6 +64,9 @@ class Model {
 
   // Packs the masters of the ternary and binary projections. Throws Error naming a tensor that is not finite.
   QuantisationStats quantise();
+  // The same with levels that `levels` writes, for row `row` of the table; it returns their scale. Called from all threads.
+  using MakeLevels = std::function<float(size_t row, std::span<int8_t> levels)>;
+  QuantisationStats quantise(const MakeLevels& levels);
   // Counts over the packed levels as they are; not after arrange().
   QuantisationStats levels() const;
 

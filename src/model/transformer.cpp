@@ -226,7 +226,8 @@ void Gradients::clear() { std::fill(memory_.begin(), memory_.end(), 0.0f); }
 // as the gradient of the block's output, is also that of its skip connection, and collects the branch's.
 void forward_backward(const Weights& weights, int64_t sequences, std::span<const int32_t> tokens,
                       std::span<const int32_t> targets, float gradient_scale, State& state,
-                      Gradients& gradients, std::span<float> losses) {
+                      Gradients& gradients, std::span<float> losses,
+                      const std::function<void(int64_t layer)>& done) {
   TRIT_CHECK(state.keeps() && tokens.size() == targets.size() && tokens.size() == losses.size());
   const int64_t N = static_cast<int64_t>(tokens.size());
   const std::vector<TokenSlot> slots = whole_sequences(sequences, N / sequences);
@@ -272,6 +273,7 @@ void forward_backward(const Weights& weights, int64_t sequences, std::span<const
                      gradients.head, workspace);
   zero(dx);
   rmsnorm_backward(state.output, weights.final_norm, eps, dnormed, dx, gradients.final_norm);
+  if (done) done(c.layers);
   for (size_t l = weights.layers.size(); l-- > 0;) {
     const LayerWeights& w = weights.layers[l];
     const LayerActivations& s = state.layers[l];
@@ -302,8 +304,10 @@ void forward_backward(const Weights& weights, int64_t sequences, std::span<const
     project_backward(l, P::kK, s.a, dk_raw, da);
     project_backward(l, P::kQ, s.a, dq_raw, da);
     if (w.attn_norm) rmsnorm_backward(s.x, w.attn_norm, eps, da, dx, g.attn_norm);
+    if (done) done(static_cast<int64_t>(l));
   }
   embedding_backward(tokens, dx, gradients.embedding);
+  if (done) done(-1);
 }
 
 std::vector<TokenSlot> whole_sequences(int64_t sequences, int64_t length) {

@@ -2,6 +2,7 @@
 // The forward pass, shared by prefill, decode and training, and the backward pass that mirrors it.
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "model/model.h"
@@ -55,10 +56,13 @@ class Gradients {
 
 // forward() of `sequences` whole sequences (row b T + t has position t), the cross-entropy of targets
 // [N], and its gradient, scaled by gradient_scale per token and added to `gradients`. losses [N] gets
-// each token's loss in nats. The state must keep its activations.
+// each token's loss in nats. The state must keep its activations. `done`, when there is one, is called when the gradients
+// of a layer are complete: with `layers` for what comes after them in the table, then from the last layer to the
+// first, then with -1 for the embedding (and the head that is tied to it).
 void forward_backward(const Weights& weights, int64_t sequences, std::span<const int32_t> tokens,
                       std::span<const int32_t> targets, float gradient_scale, State& state,
-                      Gradients& gradients, std::span<float> losses);
+                      Gradients& gradients, std::span<float> losses,
+                      const std::function<void(int64_t layer)>& done = {});
 
 // Slots of `sequences` whole sequences of `length` tokens.
 std::vector<TokenSlot> whole_sequences(int64_t sequences, int64_t length);

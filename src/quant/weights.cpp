@@ -23,31 +23,53 @@ std::string_view to_string(WeightKind kind) {
   return "?";
 }
 
-WeightQuantizer fit_quantizer(WeightKind kind, std::span<const float> w, std::string_view name) {
-  TRIT_CHECK(kind != WeightKind::kFloat);
+WeightSums sum_block(std::span<const float> block) {
   // Sixteen partial sums: a fixed order that compilers can vectorise.
   constexpr size_t kLanes = 16;
   double sums[kLanes] = {}, absolute_sums[kLanes] = {};
-  for (size_t i = 0; i < w.size(); ++i) {
-    sums[i % kLanes] += static_cast<double>(w[i]);
-    absolute_sums[i % kLanes] += std::fabs(static_cast<double>(w[i]));
+  for (size_t i = 0; i < block.size(); ++i) {
+    sums[i % kLanes] += static_cast<double>(block[i]);
+    absolute_sums[i % kLanes] += std::fabs(static_cast<double>(block[i]));
   }
-  double sum = 0, absolute_sum = 0;
+  WeightSums total;
   for (size_t lane = 0; lane < kLanes; ++lane) {
-    sum += sums[lane];
-    absolute_sum += absolute_sums[lane];
+    total.sum += sums[lane];
+    total.absolute += absolute_sums[lane];
   }
-  if (!std::isfinite(absolute_sum)) {
-    const auto bad = std::ranges::find_if(w, [](float x) { return !std::isfinite(x); });
-    bad_input("{}: weight {} is {}; weights must be finite", name, bad - w.begin(), *bad);
+  return total;
+}
+
+WeightQuantizer fit_quantizer(WeightKind kind, std::span<const WeightSums> blocks, int64_t count,
+                              std::string_view name) {
+  TRIT_CHECK(kind != WeightKind::kFloat);
+  WeightSums total;
+  for (const WeightSums& block : blocks) {
+    total.sum += block.sum;
+    total.absolute += block.absolute;
   }
-  const double count = std::max<double>(1.0, static_cast<double>(w.size()));
+  if (!std::isfinite(total.absolute))
+    bad_input("{}: a weight is not finite; weights must be finite", name);
+  const double divisor = std::max<double>(1.0, static_cast<double>(count));
   WeightQuantizer quantizer;
   quantizer.kind = kind;
-  quantizer.scale = std::max(static_cast<float>(absolute_sum / count), kScaleFloor);
+  quantizer.scale = std::max(static_cast<float>(total.absolute / divisor), kScaleFloor);
   quantizer.inverse = 1.0f / quantizer.scale;
-  quantizer.threshold = static_cast<float>(sum / count);
+  quantizer.threshold = static_cast<float>(total.sum / divisor);
   return quantizer;
+}
+
+WeightQuantizer fit_quantizer(WeightKind kind, std::span<const float> w, std::string_view name) {
+  constexpr auto kBlock = static_cast<size_t>(kSumBlock);
+  std::vector<WeightSums> blocks;
+  for (size_t begin = 0; begin < w.size(); begin += kBlock)
+    blocks.push_back(sum_block(w.subspan(begin, std::min(kBlock, w.size() - begin))));
+  const auto bad = std::ranges::find_if(
+      blocks, [](const WeightSums& block) { return !std::isfinite(block.absolute); });
+  if (bad != blocks.end()) {
+    const auto weight = std::ranges::find_if(w, [](float x) { return !std::isfinite(x); });
+    bad_input("{}: weight {} is {}; weights must be finite", name, weight - w.begin(), *weight);
+  }
+  return fit_quantizer(kind, blocks, static_cast<int64_t>(w.size()), name);
 }
 
 void quantize_weights(const WeightQuantizer& quantizer, std::span<const float> w,

@@ -30,7 +30,18 @@ struct WeightQuantizer {
   float threshold = 0.0f;  // mean(W), binary only
 };
 
-// The quantiser of matrix `w`. The sums are taken in double in a fixed order. Throws Error that
+// The sums over a matrix are taken in double in a fixed order: over blocks of so many weights (the last may be shorter),
+// each in sixteen interleaved sums, and then over the blocks. Whoever has some blocks of a matrix can sum them alone.
+inline constexpr int64_t kSumBlock = 16384;
+struct WeightSums {
+  double sum = 0, absolute = 0;
+};
+WeightSums sum_block(std::span<const float> block);
+// The quantiser of a matrix of `count` weights from the sums of its blocks.
+WeightQuantizer fit_quantizer(WeightKind kind, std::span<const WeightSums> blocks, int64_t count,
+                              std::string_view name);
+
+// The quantiser of matrix `w`. Throws Error that
 // names `name` when a weight is NaN or infinite. kind must not be kFloat; an empty matrix has scale 1e-5.
 WeightQuantizer fit_quantizer(WeightKind kind, std::span<const float> w, std::string_view name);
 

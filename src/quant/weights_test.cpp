@@ -96,6 +96,27 @@ TEST(Binary, SignAroundTheMeanWithZeroNegative) {
   EXPECT_EQ(levels_of(q, w), (std::vector<int8_t>{1, -1, -1, -1}));
 }
 
+// Two blocks and three weights: 16,384 of 0.5, 16,384 of -1.5, three of 2. By hand the mean of |w| is
+// (8192 + 24576 + 6) / 32771 = 1.000091544..., of w (8192 - 24576 + 6) / 32771 = -0.499771...
+TEST(Quantizer, IsThatOfTheSumsOfBlocks) {
+  std::vector<float> w(2 * kSumBlock + 3, 2.0f);
+  std::fill_n(w.begin(), kSumBlock, 0.5f);
+  std::fill_n(w.begin() + kSumBlock, kSumBlock, -1.5f);
+  const std::span<const float> all(w);
+  const WeightSums blocks[] = {sum_block(all.first(kSumBlock)),
+                               sum_block(all.subspan(kSumBlock, kSumBlock)),
+                               sum_block(all.subspan(2 * kSumBlock))};
+  EXPECT_EQ(blocks[1].sum, -24576.0);
+  EXPECT_EQ(blocks[1].absolute, 24576.0);
+  const auto count = static_cast<int64_t>(w.size());
+  const WeightQuantizer joined = fit_quantizer(WeightKind::kBinary, blocks, count, "w");
+  EXPECT_EQ(joined.scale, static_cast<float>(32774.0 / 32771.0));
+  EXPECT_EQ(joined.threshold, static_cast<float>(-16378.0 / 32771.0));
+  const WeightQuantizer whole = fit_quantizer(WeightKind::kBinary, w, "w");
+  EXPECT_EQ(whole.scale, joined.scale);
+  EXPECT_EQ(whole.threshold, joined.threshold);
+}
+
 TEST(Quantizer, RefusesNanAndInfinityByName) {
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {

@@ -4,19 +4,28 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
+#include <numeric>
 
+#include "base/background.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/rank_guard.h"
+#include "base/reduce.h"
+#include "base/single_rank.h"
 #include "base/timer.h"
 #include "data/loader.h"
 #include "data/shards.h"
-#include "eval/perplexity.h"
 #include "train/record.h"
 
 namespace trit {
 namespace {
 
-constexpr int64_t kMicroTokens = 8192;
+// Of a pass, at most, and parts of a gradient, where nobody asks for anything else.
+struct Usual {
+  int64_t micro_tokens, parts;
+};
+constexpr Usual kOnCpu{8192, 4}, kOnDevice{16384, 1};
 constexpr const char* kRecordFile = "trit_run.json";
 
 Path checkpoint_of(const Path& out) { return out / "checkpoint"; }
@@ -26,14 +35,17 @@ void require(bool right, std::string_view option, auto value, std::string_view r
   if (!right) bad_input("--{}: {} is out of range; it must be {}", option, value, range);
 }
 
-void validate(const RunOptions& o) {
+void validate_directories(const RunOptions& o) {
   require(!o.data.empty(), "data", "nothing", "a dataset directory");
   require(!o.out.empty(), "out", "nothing", "a directory to write to");
+}
+
+void validate(const RunOptions& o) {
   require(o.steps > 0, "steps", o.steps, "at least 1");
   require(o.batch > 0, "batch", o.batch, "at least 1");
   require(o.sequence_length > 0, "sequence-length", o.sequence_length, "at least 1");
-  require(o.micro_batch >= 0 && (o.micro_batch == 0 || o.batch % o.micro_batch == 0), "micro-batch",
-          o.micro_batch, "a divisor of --batch");
+  require(o.micro_batch >= 0, "micro-batch", o.micro_batch, "0 or more");
+  require(o.gradient_parts >= 0, "gradient-parts", o.gradient_parts, "0 or more");
   require(o.warmup <= o.steps, "warmup", o.warmup, "at most --steps");
   require(o.lr < 1, "lr", o.lr, "below 1");
   require(o.beta1 >= 0 && o.beta1 < 1, "beta1", o.beta1, "from 0 to below 1");
@@ -44,6 +56,31 @@ void validate(const RunOptions& o) {
   require(o.eval_tokens >= 2, "eval-tokens", o.eval_tokens, "at least 2");
 }
 
+// Fills in what depends on the number of ranks. A run that goes on with another number keeps its parts if the ranks can
+// share them, and else the job's own.
+RunOptions settled(RunOptions o, int ranks, bool resume, const Usual& usual) {
+  require(o.batch % ranks == 0, "batch", o.batch,
+          fmt::format("a multiple of the {} ranks, which share its sequences", ranks));
+  if (o.gradient_parts == 0 || (resume && o.gradient_parts % ranks != 0)) {
+    o.gradient_parts = ranks;
+    // So that one, two and four ranks give the same bits where nobody asks for anything else.
+    while (2 * o.gradient_parts <= usual.parts && o.batch % (2 * o.gradient_parts) == 0)
+      o.gradient_parts *= 2;
+  }
+  require(o.gradient_parts % ranks == 0 && o.batch % o.gradient_parts == 0, "gradient-parts",
+          o.gradient_parts,
+          fmt::format("a divisor of --batch and a multiple of the {} ranks", ranks));
+  const int64_t part = o.batch / o.gradient_parts;
+  if (resume) o.micro_batch = std::gcd(o.micro_batch, part);
+  require(o.micro_batch == 0 || part % o.micro_batch == 0, "micro-batch", o.micro_batch,
+          fmt::format("a divisor of the {} sequences of one of {} gradient parts", part,
+                      o.gradient_parts));
+  for (int64_t m = 1, given = o.micro_batch; given == 0 && m <= part; ++m) {
+    if (part % m == 0 && (m == 1 || m * o.sequence_length <= usual.micro_tokens)) o.micro_batch = m;
+  }
+  return o;
+}
+
 TrainerOptions trainer_options(const RunOptions& o, const Config& config) {
   TrainerOptions t;
   t.schedule = run_schedule(o, config);
@@ -52,11 +89,8 @@ TrainerOptions trainer_options(const RunOptions& o, const Config& config) {
   t.clip_norm = o.clip;
   t.sequence_length = o.sequence_length;
   t.sequences = o.batch;
+  t.parts = o.gradient_parts;
   t.micro_sequences = o.micro_batch;
-  for (int64_t m = 1; o.micro_batch == 0 && m <= o.batch; ++m) {
-    if (o.batch % m == 0 && (m == 1 || m * o.sequence_length <= kMicroTokens))
-      t.micro_sequences = m;
-  }
   return t;
 }
 
@@ -99,10 +133,13 @@ class Log {
                         {"grad_norm", r.gradient_norm},
                         {"zeros", r.zeros},
                         {"flips", r.flips},
+                        {"scale_drift", r.scale_drift},
+                        {"layer_grad_norms", r.layer_norms},
                         {"tokens", r.tokens},
                         {"seconds", seconds}};
     if (valid_loss) line["valid_loss"] = *valid_loss;
-    const std::string text = line.dump() + "\n";
+    if (!r.sample.empty()) line["sample"] = r.sample;
+    const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
       failure("{}: cannot be written (disk full?)", path_.string());
     }
@@ -117,10 +154,12 @@ class Log {
   std::FILE* file_ = nullptr;
 };
 
-void save(Trainer& trainer, const RunOptions& options, const TokenDataset& dataset,
-          const Tokenizer& tokenizer) {
+// Of the ranks that call it the first writes. model: the trainer's, just asked for.
+void save(Stepper& trainer, const Model& model, const RunOptions& options,
+          const TokenDataset& dataset, const Tokenizer& tokenizer, bool writes) {
+  if (!writes) return trainer.save_state({});
   AtomicDirectory directory(checkpoint_of(options.out));
-  write_hf_model(directory.path(), trainer.model(), &tokenizer);
+  write_hf_model(directory.path(), model, &tokenizer);
   trainer.save_state(directory.path());
   const OrderedJson record = {{"options", record_of(options)}, {"dataset", fingerprint(dataset)}};
   write_text(directory.path() / kRecordFile, record.dump(2) + "\n");
@@ -191,6 +230,11 @@ Schedule run_schedule(const RunOptions& o, const Config& config) {
   return s;
 }
 
+RunOptions settle_run(const RunOptions& options, int ranks, bool on_device) {
+  validate(options);
+  return settled(options, ranks, false, on_device ? kOnDevice : kOnCpu);
+}
+
 RunOptions read_run_options(const Path& out) {
   const Path file = checkpoint_of(out) / kRecordFile;
   if (!std::filesystem::exists(file)) bad_input("{}: it holds no run to resume", out.string());
@@ -202,61 +246,157 @@ RunOptions read_run_options(const Path& out) {
   return options;
 }
 
-RunReport train(const RunOptions& options, bool resume, const RunObserver& observer) {
-  validate(options);
-  const TokenDataset dataset = TokenDataset::open(options.data);
-  const Tokenizer tokenizer = dataset.tokenizer();
-  const Config config = run_config(options, dataset.vocab_size());
-  check_resume(options, dataset, resume);
-  const Loader loader(dataset, Split::kTrain, options.sequence_length, options.batch, options.seed);
-  std::vector<int32_t> held_out(
-      static_cast<size_t>(std::min(options.eval_tokens, dataset.tokens(Split::kValid))));
-  dataset.read(Split::kValid, 0, static_cast<int64_t>(held_out.size()), held_out.data());
+namespace {
 
-  std::filesystem::create_directories(options.out);
-  Trainer trainer(first_model(options, config, resume), trainer_options(options, config));
+// What the ranks of a job have in common at the start, checked.
+struct Setting {
+  Setting(const RunOptions& options, bool resume, const StepPlace& place, Collectives& job)
+      : ranks(job),
+        given(options),
+        run(settled(options, job.size(), resume, place.device == "cpu" ? kOnCpu : kOnDevice)),
+        dataset(TokenDataset::open(options.data)),
+        tokenizer(dataset.tokenizer()),
+        config(run_config(options, dataset.vocab_size())),
+        loader(dataset, Split::kTrain, options.sequence_length, options.batch, options.seed) {
+    if (leads() || resume) check_resume(options, dataset, resume);
+    held_out.resize(
+        static_cast<size_t>(std::min(options.eval_tokens, dataset.tokens(Split::kValid))));
+    dataset.read(Split::kValid, 0, static_cast<int64_t>(held_out.size()), held_out.data());
+    if (leads()) std::filesystem::create_directories(options.out);
+  }
+  bool leads() const { return ranks.rank() == 0; }
+  // What the checkpoint says of the run: what a new one settled, for good.
+  const RunOptions& recorded(bool resume) const { return resume ? given : run; }
+
+  Collectives& ranks;
+  RunOptions given, run;
+  TokenDataset dataset;
+  Tokenizer tokenizer;
+  Config config;
+  Loader loader;
+  std::vector<int32_t> held_out;
+};
+
+// The batches of a run's steps, from `step` (0 for the first) on: the next is read while a step goes on.
+class Batches {
+ public:
+  struct Batch {
+    std::vector<int32_t> inputs, targets;
+  };
+  Batches(const Loader& loader, int64_t step, int64_t first, int64_t sequences, int64_t length)
+      : loader_(loader), step_(step), first_(first), sequences_(sequences) {
+    const auto size = static_cast<size_t>(sequences * length);
+    for (Batch& batch : both_) batch = {std::vector<int32_t>(size), std::vector<int32_t>(size)};
+    read_ahead();
+  }
+  // Good until the next call.
+  const Batch& next() {
+    reader_.wait();
+    const Batch& batch = both_[step_++ % 2];
+    read_ahead();
+    return batch;
+  }
+
+ private:
+  void read_ahead() {
+    reader_.run([this, step = step_] {
+      Batch& batch = both_[step % 2];
+      loader_.batch(step, first_, sequences_, batch.inputs.data(), batch.targets.data());
+    });
+  }
+  const Loader& loader_;
+  int64_t step_, first_, sequences_;
+  Batch both_[2];
+  Background reader_;
+};
+
+bool all_agree(Collectives& ranks, bool yes) {
+  const double mine[] = {yes ? 1.0 : 0.0};
+  return std::ranges::min(gather_numbers(ranks, mine)) > 0;
+}
+
+RunReport train(const Setting& setting, bool resume, const RunObserver& observer,
+                const StepPlace& place, const SampleOptions& samples, int64_t& at) {
+  const RunOptions& options = setting.run;
+  Collectives& ranks = setting.ranks;
+  const std::unique_ptr<Stepper> stepper =
+      make_stepper(first_model(options, setting.config, resume),
+                   trainer_options(options, setting.config), place, &ranks);
+  Stepper& trainer = *stepper;
   if (resume) trainer.load_state(checkpoint_of(options.out));
-  Log log(log_of(options.out), trainer.steps_done());
-  if (!resume) save(trainer, options, dataset, tokenizer);
+  at = trainer.steps_done();
+  std::optional<Log> log;
+  if (setting.leads()) log.emplace(log_of(options.out), at);
+  Background behind;  // writes what is a copy while steps go on
+  const auto save_now = [&] {
+    behind.wait();
+    const Model& model = trainer.current_model();
+    const auto write = [&setting, &trainer, &model, resume] {
+      save(trainer, model, setting.recorded(resume), setting.dataset, setting.tokenizer,
+           setting.leads());
+    };
+    if (trainer.copies())
+      behind.run(write);
+    else
+      write();
+  };
+  if (!resume) save_now();
 
-  RunReport report{trainer.steps_done(),
-                   config.parameters(),
-                   config.linear_parameters(),
-                   0,
-                   0,
-                   0,
-                   0,
-                   trainer.steps_done() >= options.steps};
-  const auto size = static_cast<size_t>(options.batch * options.sequence_length);
-  std::vector<int32_t> inputs(size), targets(size);
+  const Config& config = setting.config;
+  RunReport report{at, config.parameters(), config.linear_parameters(), 0, 0, 0,
+                   0,  at >= options.steps};
+  const int64_t sequences = options.batch / ranks.size();
+  Batches batches(setting.loader, at, sequences * ranks.rank(), sequences, options.sequence_length);
   const Timer timer;
   int64_t tokens = 0;
   const auto due = [&](int64_t every, int64_t step) {
     return step == options.steps || (every > 0 && step % every == 0);
   };
   while (trainer.steps_done() < options.steps) {
-    loader.batch(trainer.steps_done(), inputs.data(), targets.data());
-    const StepReport step = trainer.step(inputs, targets);
+    at = trainer.steps_done() + 1;
+    rank_is_at_step(at);
+    const Batches::Batch& batch = batches.next();
+    StepReport step = trainer.step(batch.inputs, batch.targets);
     tokens += step.tokens;
     std::optional<double> valid_loss;
-    if (held_out.size() >= 2 && due(options.eval_every, step.step)) {
-      valid_loss = perplexity(trainer.model().weights(), held_out, options.sequence_length).loss();
+    if (setting.held_out.size() >= 2 && due(options.eval_every, step.step)) {
+      valid_loss = trainer.held_out_loss(setting.held_out, options.sequence_length);
       report.valid_loss = *valid_loss;
     }
-    log.write(step, timer.seconds(), valid_loss);
-    const bool go_on = observer(step, options.steps, valid_loss);
+    const Weights* weights = trainer.host_weights();
+    if (log && weights != nullptr && samples.every > 0 && due(samples.every, step.step))
+      step.sample = sample_text(*weights, setting.tokenizer, samples, step.step);
+    if (log) log->write(step, timer.seconds(), valid_loss);
+    const bool go_on = all_agree(ranks, observer(step, options.steps, valid_loss));
     if (due(options.save_every, step.step) || !go_on) {
-      log.sync();
-      save(trainer, options, dataset, tokenizer);
+      if (log) log->sync();
+      save_now();
     }
     report.steps = step.step;
     report.loss = step.loss;
     report.finished = step.step == options.steps;
     if (!go_on) break;
   }
+  behind.wait();
   report.seconds = timer.seconds();
   report.tokens_per_second = static_cast<double>(tokens) / std::max(1e-9, report.seconds);
   return report;
+}
+
+}  // namespace
+
+RunReport train(const RunOptions& options, bool resume, const RunObserver& observer,
+                const StepPlace& place, Collectives* ranks, const SampleOptions& samples) {
+  Collectives& job = ranks == nullptr ? single_rank() : *ranks;
+  int64_t at = 0;
+  try {
+    validate_directories(options);
+    validate(options);
+    return train(Setting(options, resume, place, job), resume, observer, place, samples, at);
+  } catch (const Error& error) {
+    if (job.size() == 1 || at == 0) throw;
+    throw Error(fmt::format("on {}, step {}: {}", host_name(), at, error.what()), error.code());
+  }
 }
 
 }  // namespace trit

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "train/sample.h"
 #include "train/trainer.h"
 
 namespace trit {
@@ -27,8 +28,10 @@ struct RunOptions {
   int64_t kv_heads = 0;
   int64_t ffn = 0;
   int64_t sequence_length = 256;
-  int64_t batch = 32;       // sequences per step
-  int64_t micro_batch = 0;  // the largest divisor of batch with at most 8,192 tokens
+  int64_t batch = 32;  // sequences per step
+  int64_t micro_batch =
+      0;  // the largest divisor of a part's sequences with at most 8,192 tokens (16,384 on a device)
+  int64_t gradient_parts = 0;  // ranks; doubled up to 4 where the batch divides
   int64_t steps = 1000;
   int64_t warmup = -1;  // the family's schedule; so are the next five
   double lr = -1;
@@ -58,7 +61,12 @@ struct RunOptions {
     v("ffn", ffn, "feed-forward width; 0: the preset's");
     v("sequence-length", sequence_length, "tokens of a training sequence");
     v("batch", batch, "sequences per step");
-    v("micro-batch", micro_batch, "sequences per forward pass; 0: up to 8192 tokens");
+    v("micro-batch", micro_batch,
+      "sequences per forward pass; 0: up to 8192 tokens, on a device 16384");
+    v("gradient-parts", gradient_parts,
+      "parts of a step's gradient, summed in a fixed order: with the same number runs on 1, 2, 4, "
+      "... ranks "
+      "have the same bits; 0: 4, where that divides the batch and not more ranks want more");
     v("steps", steps, "optimizer steps");
     v("warmup", warmup, "warm-up steps; -1: the family's schedule");
     v("lr", lr, "peak learning rate; -1: the family's");
@@ -93,8 +101,18 @@ using RunObserver =
 
 // Trains, from the start, or from OUT/checkpoint when `resume`. Throws Error when OUT already has a run
 // and resume is false, and the other way round, and when options or dataset do not fit that run.
-RunReport train(const RunOptions& options, bool resume, const RunObserver& observer);
+//
+// The ranks of a job (null: there is this one alone) call it together: each computes its share of every step's sequences
+// (Trainer) and calls its observer; rank 0 writes. All must see the dataset, and to resume the run directory. A run goes
+// on with another number of ranks too: with the same bits where both are powers of two that divide the gradient's parts,
+// else to rounding. `samples`: what the model writes is put into the log and handed to the observer, where steps are
+// computed on the CPU. Errors of a rank in a job then name its host and the step.
+RunReport train(const RunOptions& options, bool resume, const RunObserver& observer,
+                const StepPlace& place = {}, Collectives* ranks = nullptr,
+                const SampleOptions& samples = {});
 
+// The options of a new run on so many ranks, checked but for its directories, with what depends on them filled in.
+RunOptions settle_run(const RunOptions& options, int ranks, bool on_device = false);
 // The options that a run directory was started with.
 RunOptions read_run_options(const Path& out);
 // The model shape that the options describe, for a vocabulary; throws Error naming the option.

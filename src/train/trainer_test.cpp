@@ -77,6 +77,28 @@ TEST_P(TrainerTest, LearnsABatchByHeart) {
   }
 }
 
+// The norms of the parts of the model make up the whole gradient's, and the scales' drift is that of the scales.
+TEST_P(TrainerTest, ReportsLayersAndScales) {
+  Trainer trainer(Model::random(small(GetParam()), 1), options(4));
+  const auto scale = [&](size_t layer) {
+    return static_cast<double>(trainer.model().weights().layers[layer][Projection::kUp].scale);
+  };
+  const double before[] = {scale(0), scale(1)};
+  const StepReport report = trainer.step(tokens(2), tokens(3));
+  ASSERT_EQ(report.layer_norms.size(), 4U);  // embedding, two layers, the last norm
+  double squares = 0;
+  for (const double norm : report.layer_norms) squares += norm * norm;
+  EXPECT_NEAR(std::sqrt(squares), report.gradient_norm, 1e-9 * report.gradient_norm);
+  if (GetParam() == Family::kLlama) {
+    EXPECT_EQ(report.scale_drift, 0.0);
+  } else {
+    const double some =
+        (std::abs(scale(0) / before[0] - 1) + std::abs(scale(1) / before[1] - 1)) / 2;
+    EXPECT_GT(report.scale_drift, 0.2 * some);
+    EXPECT_LT(report.scale_drift, 5 * some);
+  }
+}
+
 TEST_P(TrainerTest, StateRoundTrips) {
   const Path directory = test_folder() / "trainer_state";
   std::filesystem::create_directories(directory);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 #include "base/error.h"
 #include "base/single_rank.h"
@@ -30,6 +31,23 @@ void in_pieces(int64_t bytes, const Call& call) {
     call(done, static_cast<int>(std::min(kPiece, bytes - done)));
 }
 
+// Parts of a buffer, one behind the other, as MPI wants them.
+struct Parts {
+  explicit Parts(std::span<const int64_t> sizes) {
+    for (const int64_t size : sizes) {
+      counts.push_back(static_cast<int>(size));
+      begins.push_back(static_cast<int>(total));
+      wide.push_back(total);
+      total += size;
+    }
+  }
+  bool fit() const { return total <= INT32_MAX; }
+  int64_t begin(size_t rank) const { return wide[rank]; }
+  std::vector<int> counts, begins;
+  std::vector<int64_t> wide;
+  int64_t total = 0;
+};
+
 class MpiCollectives : public Collectives {
  public:
   explicit MpiCollectives(MPI_Comm group) : group_(group) {
@@ -49,6 +67,35 @@ class MpiCollectives : public Collectives {
     const int count = static_cast<int>(mine.size());
     check(MPI_Allgather(mine.data(), count, MPI_BYTE, all.data(), count, MPI_BYTE, group_),
           "MPI_Allgather");
+  }
+  void all_gather_parts(std::span<const std::byte> mine, std::span<const int64_t> sizes,
+                        std::span<std::byte> all) override {
+    const Parts parts(sizes);
+    TRIT_CHECK(parts.total == std::ssize(all) && std::ssize(mine) == sizes[here()]);
+    std::byte* place = all.data() + parts.begin(here());
+    if (parts.fit()) {
+      const bool there = mine.data() == place;
+      check(MPI_Allgatherv(there ? MPI_IN_PLACE : mine.data(), parts.counts[here()], MPI_BYTE,
+                           all.data(), parts.counts.data(), parts.begins.data(), MPI_BYTE, group_),
+            "MPI_Allgatherv");
+      return;
+    }
+    if (mine.data() != place) std::ranges::copy(mine, place);
+    for (int r = 0; r < size_; ++r) {
+      const auto rank = static_cast<size_t>(r);
+      broadcast(
+          all.subspan(static_cast<size_t>(parts.begin(rank)), static_cast<size_t>(sizes[rank])), r);
+    }
+  }
+  void all_to_all(std::span<const std::byte> out, std::span<const int64_t> out_sizes,
+                  std::span<std::byte> in, std::span<const int64_t> in_sizes) override {
+    const Parts from(out_sizes), to(in_sizes);
+    TRIT_CHECK(from.total == std::ssize(out) && to.total == std::ssize(in));
+    if (!from.fit() || !to.fit())
+      failure("MPI: {} bytes are too many to exchange at once", std::max(from.total, to.total));
+    check(MPI_Alltoallv(out.data(), from.counts.data(), from.begins.data(), MPI_BYTE, in.data(),
+                        to.counts.data(), to.begins.data(), MPI_BYTE, group_),
+          "MPI_Alltoallv");
   }
   void broadcast(std::span<std::byte> bytes, int root) override {
     in_pieces(std::ssize(bytes), [&](int64_t at, int count) {
@@ -73,6 +120,7 @@ class MpiCollectives : public Collectives {
   }
 
  private:
+  size_t here() const { return static_cast<size_t>(rank_); }
   MPI_Comm group_;
   int rank_ = 0, size_ = 1;
 };

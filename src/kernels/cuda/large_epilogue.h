@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <cuda_bf16.h>
+
 #include "kernels/cuda/as_cpu.h"
 #include "kernels/cuda/linear_large.h"
 
@@ -16,19 +18,39 @@ namespace trit::cuda::large {
 // 8 tokens of 32 rows; the 4 extra floats keep the lanes that write on different banks.
 inline constexpr int kStagePitch = 36, kStageFloats = 8 * kStagePitch;
 
+// The epilogues, and those of training: y in bfloat16, scales multiplied in float32.
+enum class Way : uint8_t { kStore, kAdd, kSiluMul, kRelu2Mul, kStoreBF16, kAddBF16 };
+
 struct Output {
-  float* y;
-  int64_t y_stride;
+  void* y;
+  const void* add;  // what kAdd and kAddBF16 add: y itself, or rows elsewhere
+  int64_t y_stride, add_stride;
   int T, rows;  // rows of the layer
-  Epilogue epilogue;
-  bool vectors;  // all rows of y are aligned to 16 bytes
+  Way way;
+  bool vectors;  // all rows of y and add are aligned to 16 bytes
 };
 
 inline Output output_of(const Product& p) {
-  const bool vectors = reinterpret_cast<uintptr_t>(p.y) % 16 == 0 && p.y_stride % 4 == 0;
-  return {p.y,        p.y_stride, static_cast<int>(p.T), static_cast<int>(p.layer.rows),
-          p.epilogue, vectors};
+  const bool bf16 = p.bf16, adds = p.epilogue == Epilogue::kAdd;
+  const void* add = p.add == nullptr ? p.y : p.add;
+  const int64_t add_stride = p.add == nullptr ? p.y_stride : p.add_stride;
+  const auto aligned = [&](const void* data, int64_t stride) {
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % (bf16 ? 8 : 4) == 0;
+  };
+  const Way way = bf16 ? (adds ? Way::kAddBF16 : Way::kStoreBF16) : static_cast<Way>(p.epilogue);
+  return {p.y,
+          add,
+          p.y_stride,
+          add_stride,
+          static_cast<int>(p.T),
+          static_cast<int>(p.layer.rows),
+          way,
+          aligned(p.y, p.y_stride) && aligned(add, add_stride)};
 }
+static_assert(static_cast<Way>(Epilogue::kStore) == Way::kStore &&
+              static_cast<Way>(Epilogue::kAdd) == Way::kAdd &&
+              static_cast<Way>(Epilogue::kSiluMul) == Way::kSiluMul &&
+              static_cast<Way>(Epilogue::kRelu2Mul) == Way::kRelu2Mul);
 
 // One lane's share of 8 tokens: v[tile][i], i = 0..3: row l / 4 + 8 (i / 2), token 2 (l % 4) + i % 2.
 struct EightSums {
@@ -51,35 +73,78 @@ __device__ inline float silu_mul(float gate, float up, bool& more) {
   return __fmul_rn(__fmul_rn(gate, sigmoid), up);
 }
 
-template <Epilogue kKind>
-inline constexpr bool kOfPairs = kKind == Epilogue::kSiluMul || kKind == Epilogue::kRelu2Mul;
+template <Way kWay>
+inline constexpr bool kOfPairs = kWay == Way::kSiluMul || kWay == Way::kRelu2Mul;
+template <Way kWay>
+inline constexpr bool kToBF16 = kWay == Way::kStoreBF16 || kWay == Way::kAddBF16;
+template <Way kWay>
+inline constexpr bool kAdds = kWay == Way::kAdd || kWay == Way::kAddBF16;
 
 // Eight tokens of a warp's rows: which 16 bytes of y a lane stores, once or twice.
-template <Epilogue kKind>
+template <Way kWay>
 struct Place {
-  static constexpr int kTimes = kOfPairs<kKind> ? 1 : 2, kLanes = 4 * kTimes;  // lanes a token
+  using Value = std::conditional_t<kToBF16<kWay>, __nv_bfloat16, float>;
+  static constexpr int kTimes = kOfPairs<kWay> || kToBF16<kWay> ? 1 : 2;
+  static constexpr int kLanes = 4 * kTimes;  // lanes a token
+  static constexpr int kValues = 16 / static_cast<int>(sizeof(Value));
   __device__ static int token(int i) {
     return static_cast<int>(threadIdx.x % 32) / kLanes + i * (32 / kLanes);
   }
-  __device__ static int column() { return static_cast<int>(threadIdx.x) % kLanes * 4; }
+  __device__ static int column() { return static_cast<int>(threadIdx.x) % kLanes * kValues; }
   __device__ static bool there(const Output& out, int first_token, int first_row, int i) {
-    const int divisor = kOfPairs<kKind> ? 2 : 1;
+    const int divisor = kOfPairs<kWay> ? 2 : 1;
     return first_token + token(i) < out.T && first_row / divisor + column() < out.rows / divisor;
   }
-  __device__ static float* at(const Output& out, int first_token, int first_row, int i) {
-    return out.y + (first_token + token(i)) * out.y_stride + first_row / (kOfPairs<kKind> ? 2 : 1) +
-           column();
+  __device__ static int64_t offset(int64_t stride, int first_token, int first_row, int i) {
+    return (first_token + token(i)) * stride + first_row / (kOfPairs<kWay> ? 2 : 1) + column();
+  }
+  __device__ static Value* at(const Output& out, int first_token, int first_row, int i) {
+    return static_cast<Value*>(out.y) + offset(out.y_stride, first_token, first_row, i);
+  }
+  __device__ static const Value* added(const Output& out, int first_token, int first_row, int i) {
+    return static_cast<const Value*>(out.add) + offset(out.add_stride, first_token, first_row, i);
   }
 };
+
+// 16 bytes of y: of what was there (kAdds) and of the product's values.
+__device__ inline float4 plus(float4 old, const float* v) {
+  return {__fadd_rn(old.x, v[0]), __fadd_rn(old.y, v[1]), __fadd_rn(old.z, v[2]),
+          __fadd_rn(old.w, v[3])};
+}
+template <Way kWay>
+__device__ inline float4 result(const float* stage, float4 old) {
+  const float4 low = *reinterpret_cast<const float4*>(stage);
+  if constexpr (!kToBF16<kWay>) {
+    const float v[4] = {low.x, low.y, low.z, low.w};
+    return kAdds<kWay> ? plus(old, v) : low;
+  } else {
+    const float4 high = *reinterpret_cast<const float4*>(stage + 4);
+    const float v[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    float4 packed;
+    auto* pairs = reinterpret_cast<__nv_bfloat162*>(&packed);
+    const auto* before = reinterpret_cast<const __nv_bfloat162*>(&old);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      float2 sum = {v[2 * i], v[2 * i + 1]};
+      if constexpr (kAdds<kWay>) {
+        const float2 b = __bfloat1622float2(before[i]);
+        sum = {b.x + sum.x, b.y + sum.y};
+      }
+      pairs[i] = __float22bfloat162_rn(sum);
+    }
+    return packed;
+  }
+}
 
 // Of a lane's two tokens of eight.
 struct Factors {
   double step[2];
+  float rounded[2];  // the same, for bfloat16
   int32_t sum[2];
 };
 
 // The lane's values of y, but for what kAdd adds, to their places in the stage.
-template <Epilogue kKind, bool kAll, int kEights>
+template <Way kWay, bool kAll, int kEights>
 __device__ inline void put_values(const EightSums (&sums)[kEights],
                                   const Factors (&factors)[kEights], const double (&scale)[2],
                                   float* stage, bool& more) {
@@ -91,13 +156,18 @@ __device__ inline void put_values(const EightSums (&sums)[kEights],
     for (int i = 0; i < 4; ++i) {
       float v[2];
 #pragma unroll
-      for (int tile = 0; tile < 2; ++tile)
-        v[tile] = scaled(sums[e].v[tile][i] - factors[e].sum[i % 2],
-                         __dmul_rn(factors[e].step[i % 2], scale[tile]));
+      for (int tile = 0; tile < 2; ++tile) {
+        const int32_t levels = sums[e].v[tile][i] - factors[e].sum[i % 2];
+        if constexpr (kToBF16<kWay>)
+          v[tile] = static_cast<float>(levels) *
+                    (factors[e].rounded[i % 2] * static_cast<float>(scale[tile]));
+        else
+          v[tile] = scaled(levels, __dmul_rn(factors[e].step[i % 2], scale[tile]));
+      }
       float* to = mine + i % 2 * kStagePitch + i / 2 * 8;
-      if constexpr (kKind == Epilogue::kSiluMul) {
+      if constexpr (kWay == Way::kSiluMul) {
         to[0] = silu_mul<kAll>(v[0], v[1], more);
-      } else if constexpr (kKind == Epilogue::kRelu2Mul) {
+      } else if constexpr (kWay == Way::kRelu2Mul) {
         to[0] = relu2_mul(v[0], v[1]);
       } else {
         to[0] = v[0];
@@ -109,44 +179,37 @@ __device__ inline void put_values(const EightSums (&sums)[kEights],
 
 // Sums of codes of rows first_row.. (two tiles) and of kEights times eight tokens from first_token on, to y. scale: of
 // the two tiles. stage: kEights * kStageFloats of the warp's own.
-template <Epilogue kKind, int kEights>
+template <Way kWay, int kEights>
 __device__ inline void finish(const Output& out, const EightSums (&sums)[kEights],
                               const Factors (&factors)[kEights], const double (&scale)[2],
                               int first_token, int first_row, float* stage) {
-  using At = Place<kKind>;
-  constexpr bool kAdd = kKind == Epilogue::kAdd;
-  float4 old[kEights][2];  // what kAdd adds to, fetched early
-  if (kAdd && out.vectors) {
+  using At = Place<kWay>;
+  float4 old[kEights][At::kTimes];  // what is added to, fetched early
+  if (kAdds<kWay> && out.vectors) {
 #pragma unroll
-    for (int i = 0; i < 2 * kEights; ++i) {
-      old[i / 2][i % 2] = {};
-      if (At::there(out, first_token + i / 2 * 8, first_row, i % 2))
-        old[i / 2][i % 2] = *reinterpret_cast<const float4*>(
-            At::at(out, first_token + i / 2 * 8, first_row, i % 2));
+    for (int i = 0; i < At::kTimes * kEights; ++i) {
+      const int e = i / At::kTimes, time = i % At::kTimes;
+      old[e][time] = {};
+      if (At::there(out, first_token + 8 * e, first_row, time))
+        old[e][time] =
+            *reinterpret_cast<const float4*>(At::added(out, first_token + 8 * e, first_row, time));
     }
   }
 
   bool more = false;
   __syncwarp();  // the stage has been read
-  put_values<kKind, false>(sums, factors, scale, stage, more);
-  if (kKind == Epilogue::kSiluMul && more)
-    put_values<kKind, true>(sums, factors, scale, stage, more);
+  put_values<kWay, false>(sums, factors, scale, stage, more);
+  if (kWay == Way::kSiluMul && more) put_values<kWay, true>(sums, factors, scale, stage, more);
   __syncwarp();
   const auto staged = [&](int e, int i) {
-    return *reinterpret_cast<const float4*>(stage + e * kStageFloats + At::token(i) * kStagePitch +
-                                            At::column());
+    return stage + e * kStageFloats + At::token(i) * kStagePitch + At::column();
   };
   if (out.vectors) {
 #pragma unroll
     for (int e = 0; e < kEights; ++e) {
 #pragma unroll
       for (int i = 0; i < At::kTimes; ++i) {
-        float4 v = staged(e, i);
-        if constexpr (kAdd) {
-          const float4 before = old[e][i];
-          v = {__fadd_rn(before.x, v.x), __fadd_rn(before.y, v.y), __fadd_rn(before.z, v.z),
-               __fadd_rn(before.w, v.w)};
-        }
+        const float4 v = result<kWay>(staged(e, i), kAdds<kWay> ? old[e][i] : float4{});
         if (At::there(out, first_token + 8 * e, first_row, i))
           *reinterpret_cast<float4*>(At::at(out, first_token + 8 * e, first_row, i)) = v;
       }
@@ -157,26 +220,34 @@ __device__ inline void finish(const Output& out, const EightSums (&sums)[kEights
   for (int j = 0; j < kEights * At::kTimes; ++j) {
     const int e = j / At::kTimes, i = j % At::kTimes;
     if (!At::there(out, first_token + 8 * e, first_row, i)) continue;
-    float* to = At::at(out, first_token + 8 * e, first_row, i);
-    const float4 v = staged(e, i);
-    const float values[4] = {v.x, v.y, v.z, v.w};
+    typename At::Value* to = At::at(out, first_token + 8 * e, first_row, i);
+    const typename At::Value* from = At::added(out, first_token + 8 * e, first_row, i);
+    const float* v = staged(e, i);
 #pragma unroll
-    for (int k = 0; k < 4; ++k) to[k] = kAdd ? __fadd_rn(to[k], values[k]) : values[k];
+    for (int k = 0; k < At::kValues; ++k)
+      to[k] = kAdds<kWay> ? typename At::Value(static_cast<float>(from[k]) + v[k])
+                          : typename At::Value(v[k]);
   }
 }
 
-// body(std::integral_constant<Epilogue, ...>) of the epilogue that is asked for.
-template <class Body>
-__device__ inline void with_epilogue(Epilogue epilogue, Body body) {
-  switch (epilogue) {
-    case Epilogue::kStore:
-      return body(std::integral_constant<Epilogue, Epilogue::kStore>{});
-    case Epilogue::kAdd:
-      return body(std::integral_constant<Epilogue, Epilogue::kAdd>{});
-    case Epilogue::kSiluMul:
-      return body(std::integral_constant<Epilogue, Epilogue::kSiluMul>{});
-    case Epilogue::kRelu2Mul:
-      return body(std::integral_constant<Epilogue, Epilogue::kRelu2Mul>{});
+// body(std::integral_constant<Way, ...>) of the way that is asked for. Kernels to bfloat16 are apart from the others, so that
+// each has the registers that its own ways need.
+template <bool kBF16, class Body>
+__device__ inline void with_way(Way way, Body body) {
+  if constexpr (kBF16) {
+    if (way == Way::kAddBF16) return body(std::integral_constant<Way, Way::kAddBF16>{});
+    return body(std::integral_constant<Way, Way::kStoreBF16>{});
+  } else {
+    switch (way) {
+      case Way::kAdd:
+        return body(std::integral_constant<Way, Way::kAdd>{});
+      case Way::kSiluMul:
+        return body(std::integral_constant<Way, Way::kSiluMul>{});
+      case Way::kRelu2Mul:
+        return body(std::integral_constant<Way, Way::kRelu2Mul>{});
+      default:
+        return body(std::integral_constant<Way, Way::kStore>{});
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/training_products.h"
 #include "quant/mma_tiles.h"
 
 namespace trit::cuda {
@@ -39,22 +40,41 @@ Cut choose_cut(int64_t rows, int64_t columns, int64_t T, const Room& room) {
   return best;
 }
 
+namespace {
+
+void multiply(StreamHandle stream, const Product& product) {
+  int device = 0, major = 0;
+  TRIT_CUDA(cudaGetDevice(&device));
+  TRIT_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  if (major == 9) {
+    static const Room room = room_on_device();  // all devices of a machine are taken to be alike
+    multiply_wgmma(stream, product,
+                   choose_cut(product.layer.rows, product.layer.columns, product.T, room));
+  } else {
+    multiply_mma(stream, product);
+  }
+}
+
+}  // namespace
 }  // namespace large
 
 void ternary_linear_large(StreamHandle stream, const TernaryLayer& layer, const QuantizedRows& x,
                           int64_t T, Epilogue epilogue, float* y, int64_t y_stride,
                           const Scratch& /*scratch*/) {
-  int device = 0, major = 0;
-  TRIT_CUDA(cudaGetDevice(&device));
-  TRIT_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  const large::Product product{layer, x, T, epilogue, y, y_stride};
-  if (major == 9) {
-    static const large::Room room =
-        large::room_on_device();  // all devices of a machine are taken to be alike
-    multiply_wgmma(stream, product, large::choose_cut(layer.rows, layer.columns, T, room));
-  } else {
-    multiply_mma(stream, product);
-  }
+  large::multiply(stream, {layer, x, T, epilogue, y, y_stride});
+}
+
+void ternary_forward(StreamHandle stream, const TernaryLayer& layer, const QuantizedRows& x,
+                     int64_t T, ConstRows add, Rows y) {
+  large::multiply(stream, {.layer = layer,
+                           .x = x,
+                           .T = T,
+                           .epilogue = add.data == nullptr ? Epilogue::kStore : Epilogue::kAdd,
+                           .y = y.data,
+                           .y_stride = y.stride,
+                           .bf16 = y.type == Float::kBF16,
+                           .add = add.data,
+                           .add_stride = add.stride});
 }
 
 }  // namespace trit::cuda

@@ -1,5 +1,5 @@
 #pragma once
-// The two ways of ternary_linear_large, by what the device has.
+// The two ways of ternary products of many rows, by what the device has.
 
 #include "kernels/cuda/kernels.h"
 
@@ -10,14 +10,17 @@ struct Product {
   QuantizedRows x;
   int64_t T = 0;
   Epilogue epilogue = Epilogue::kStore;
-  float* y = nullptr;
+  void* y = nullptr;
   int64_t y_stride = 0;
+  bool bf16 = false;          // y and add; kStore and kAdd only
+  const void* add = nullptr;  // what kAdd adds; null: y
+  int64_t add_stride = 0;
 };
 
 // mma.sync, compute capability 8.0 and all later.
 void multiply_mma(StreamHandle stream, const Product& product);
 
-// wgmma, capability 9.0 alone. How the work is cut: tiles of 256 rows by `tokens`, each shared by `splits` blocks along
+// wgmma, capability 9.0 alone; products of training (bf16) come in tiles of 128 tokens, unshared. How the work is cut: tiles of 256 rows by `tokens`, each shared by `splits` blocks along
 // the inputs.
 struct Cut {
   int tokens = 128;

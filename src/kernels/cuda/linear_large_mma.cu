@@ -55,6 +55,7 @@ __device__ inline void multiply(int32_t (&c)[4], const uint32_t (&a)[4], uint32_
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+template <bool kBF16>
 __global__ __launch_bounds__(kThreads) void ternary_mma(Operands in, Output out) {
   __shared__ alignas(128) int8_t stages[kStages][kStageBytes];
   __shared__ alignas(16) float stage[kWarps][kStageFloats];
@@ -124,7 +125,7 @@ __global__ __launch_bounds__(kThreads) void ternary_mma(Operands in, Output out)
 #pragma unroll
   for (int i = 0; i < 2; ++i)
     scale[i] = static_cast<double>(in.tile_scales[min(first_tile + i, in.row_tiles - 1)]);
-  with_epilogue(out.epilogue, [&](auto kind) {
+  with_way<kBF16>(out.way, [&](auto way) {
 #pragma unroll
     for (int n = 0; n < kTokens / 8; ++n) {
       Factors factors[1];
@@ -133,12 +134,13 @@ __global__ __launch_bounds__(kThreads) void ternary_mma(Operands in, Output out)
       for (int i = 0; i < 2; ++i) {
         const int token = min(first_token + 8 * n + 2 * (lane % 4) + i, out.T - 1);
         factors[0].step[i] = in.step[token];
+        factors[0].rounded[i] = static_cast<float>(in.step[token]);
         factors[0].sum[i] = in.sum[token];
       }
 #pragma unroll
       for (int i = 0; i < 8; ++i) eight[0].v[i / 4][i % 4] = sums[i / 4][n][i % 4];
-      finish<decltype(kind)::value, 1>(out, eight, factors, scale, first_token + 8 * n,
-                                       first_tile * 16, stage[warp]);
+      finish<decltype(way)::value, 1>(out, eight, factors, scale, first_token + 8 * n,
+                                      first_tile * 16, stage[warp]);
     }
   });
 }
@@ -156,7 +158,10 @@ void multiply_mma(StreamHandle stream, const Product& p) {
                     static_cast<int>(mma_tiles(p.layer.rows))};
   const dim3 grid(static_cast<unsigned>((p.T + kTokens - 1) / kTokens),
                   static_cast<unsigned>((in.row_tiles + kTiles - 1) / kTiles));
-  ternary_mma<<<grid, kThreads, 0, stream>>>(in, output_of(p));
+  if (p.bf16)
+    ternary_mma<true><<<grid, kThreads, 0, stream>>>(in, output_of(p));
+  else
+    ternary_mma<false><<<grid, kThreads, 0, stream>>>(in, output_of(p));
   TRIT_CUDA_LAUNCHED();
 }
 

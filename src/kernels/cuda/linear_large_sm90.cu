@@ -36,7 +36,8 @@ struct Shared {
   static constexpr int kEights = 2;  // of tokens that are written together
   Stage stages[kStages<kTokens>];
   float out[kWarps][kEights * kStageFloats];
-  double step[2][kTokens];  // of each group
+  double step[2][kTokens];    // of each group
+  float rounded[2][kTokens];  // the same in float32
   int32_t sum[2][kTokens];
   uint64_t full[kStages<kTokens>], empty[kStages<kTokens>];
 };
@@ -149,7 +150,7 @@ __device__ void multiply(Shared<kTokens>& shared, Ring<kStages<kTokens>>& at, in
 }
 
 // The sums of kEights times eight tokens, from the n-th eight of the tile on, to y.
-template <Epilogue kKind, int kEights, int kTokens>
+template <Way kWay, int kEights, int kTokens>
 __device__ void finish_eights(Shared<kTokens>& shared, const Output& out, const Tile& tile, int n,
                               const EightSums (&sums)[kEights], const double (&scale)[2]) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32,
@@ -161,16 +162,17 @@ __device__ void finish_eights(Shared<kTokens>& shared, const Output& out, const 
     for (int i = 0; i < 2; ++i) {
       const int token = 8 * (n + e) + 2 * (lane % 4) + i;
       factors[e].step[i] = shared.step[group][token];
+      factors[e].rounded[i] = shared.rounded[group][token];
       factors[e].sum[i] = shared.sum[group][token];
     }
   }
-  finish<kKind, kEights>(out, sums, factors, scale, tile.token + 8 * n, tile.row + warp * 32,
-                         shared.out[warp]);
+  finish<kWay, kEights>(out, sums, factors, scale, tile.token + 8 * n, tile.row + warp * 32,
+                        shared.out[warp]);
 }
 
 // The sums wander to the front of their registers, so that the loop's code is there once: straight on, it is longer than
 // the memory for instructions, and fetching it took 20 us of a product that comes between other kernels.
-template <Epilogue kKind, int kTokens>
+template <Way kWay, int kTokens>
 __device__ void finish_tile(Shared<kTokens>& shared, const Output& out, const Tile& tile,
                             Sums<kTokens>& c, const double (&scale)[2]) {
   constexpr int kEights = Shared<kTokens>::kEights;
@@ -182,7 +184,7 @@ __device__ void finish_tile(Shared<kTokens>& shared, const Output& out, const Ti
 #pragma unroll
       for (int j = 0; j < 8; ++j) sums[e].v[j / 4][j % 4] = c[j / 4][4 * e + j % 4];
     }
-    finish_eights<kKind, kEights, kTokens>(shared, out, tile, n, sums, scale);
+    finish_eights<kWay, kEights, kTokens>(shared, out, tile, n, sums, scale);
 #pragma unroll
     for (int i = 0; i < kTokens / 2 - 4 * kEights; ++i) {
       c[0][i] = c[0][i + 4 * kEights];
@@ -193,7 +195,7 @@ __device__ void finish_tile(Shared<kTokens>& shared, const Output& out, const Ti
 
 // The same of a tile that the blocks of a cluster share: each takes some of the tokens and adds up all blocks' sums,
 // which lie by lane where the stages were.
-template <int kTokens>
+template <int kTokens, bool kBF16>
 __device__ void finish_shared(Shared<kTokens>& shared, const Job& job, const Part& part,
                               const Output& out, const Tile& tile, const Sums<kTokens>& c,
                               const double (&scale)[2]) {
@@ -221,14 +223,14 @@ __device__ void finish_shared(Shared<kTokens>& shared, const Job& job, const Par
         sums[0].v[i][3] += v.w;
       }
     }
-    with_epilogue(out.epilogue, [&](auto kind) {
-      finish_eights<decltype(kind)::value, 1, kTokens>(shared, out, tile, n, sums, scale);
+    with_way<kBF16>(out.way, [&](auto way) {
+      finish_eights<decltype(way)::value, 1, kTokens>(shared, out, tile, n, sums, scale);
     });
   }
   hopper::cluster_sync();
 }
 
-template <int kTokens>
+template <int kTokens, bool kBF16>
 __device__ void consume(Shared<kTokens>& shared, const Job& job, const Output& out,
                         const Part& part) {
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, group = warp / 4;
@@ -252,21 +254,22 @@ __device__ void consume(Shared<kTokens>& shared, const Job& job, const Output& o
     group_sync();  // all warps have done with the last tile's
     if (thread % 128 < kTokens) {
       shared.step[group][thread % 128] = step;
+      shared.rounded[group][thread % 128] = static_cast<float>(step);
       shared.sum[group][thread % 128] = sum;
     }
     group_sync();
     const double scale[2] = {static_cast<double>(scales[0]), static_cast<double>(scales[1])};
     if (job.splits > 1) {
-      finish_shared<kTokens>(shared, job, part, out, tile, c, scale);
+      finish_shared<kTokens, kBF16>(shared, job, part, out, tile, c, scale);
     } else {
-      with_epilogue(out.epilogue, [&](auto kind) {
-        finish_tile<decltype(kind)::value, kTokens>(shared, out, tile, c, scale);
+      with_way<kBF16>(out.way, [&](auto way) {
+        finish_tile<decltype(way)::value, kTokens>(shared, out, tile, c, scale);
       });
     }
   }
 }
 
-template <int kTokens>
+template <int kTokens, bool kBF16>
 __global__ __launch_bounds__(kThreads, 1) void ternary_wgmma(const __grid_constant__ CUtensorMap x,
                                                              const __grid_constant__ CUtensorMap w,
                                                              const Job job, const Output out) {
@@ -306,17 +309,17 @@ __global__ __launch_bounds__(kThreads, 1) void ternary_wgmma(const __grid_consta
   } else {
     hopper::take_registers<
         232>();  // 8 warps x 232 + 4 x 40 are what the block was launched with, 12 x 168
-    consume<kTokens>(shared, job, out, part);
+    consume<kTokens, kBF16>(shared, job, out, part);
   }
 #endif
 }
 
 // What a launch in clusters of `splits` blocks needs; attributes: to be kept as long as the result.
-template <int kTokens>
+template <int kTokens, bool kBF16>
 cudaLaunchConfig_t configuration(int clusters, int splits, StreamHandle stream,
                                  cudaLaunchAttribute (&attributes)[2]) {
   constexpr int kBytes = static_cast<int>(sizeof(Shared<kTokens>)) + 1024;
-  TRIT_CUDA(cudaFuncSetAttribute(ternary_wgmma<kTokens>,
+  TRIT_CUDA(cudaFuncSetAttribute(ternary_wgmma<kTokens, kBF16>,
                                  cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
   cudaLaunchConfig_t config{};
   config.gridDim = static_cast<unsigned>(clusters * splits);
@@ -332,7 +335,7 @@ cudaLaunchConfig_t configuration(int clusters, int splits, StreamHandle stream,
   return config;
 }
 
-template <int kTokens>
+template <int kTokens, bool kBF16>
 void launch(StreamHandle stream, const Product& p, int splits) {
   const int64_t blocks = mma_blocks(p.layer.columns);
   const CUtensorMap x = tensor_map(CU_TENSOR_MAP_DATA_TYPE_UINT8, CU_TENSOR_MAP_SWIZZLE_128B, p.x.q,
@@ -352,9 +355,9 @@ void launch(StreamHandle stream, const Product& p, int splits) {
   TRIT_CUDA(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
   const int tiles = job.row_tiles * job.token_tiles;
   cudaLaunchAttribute attributes[2] = {};
-  const cudaLaunchConfig_t config = configuration<kTokens>(
+  const cudaLaunchConfig_t config = configuration<kTokens, kBF16>(
       splits > 1 ? tiles : std::min(tiles, processors), splits, stream, attributes);
-  TRIT_CUDA(cudaLaunchKernelEx(&config, ternary_wgmma<kTokens>, x, w, job, output_of(p)));
+  TRIT_CUDA(cudaLaunchKernelEx(&config, ternary_wgmma<kTokens, kBF16>, x, w, job, output_of(p)));
 }
 
 }  // namespace
@@ -363,30 +366,32 @@ Room room_on_device() {
   Room room;
   for (int splits = 1; splits <= kMostSplits; ++splits) {
     cudaLaunchAttribute attributes[2] = {};
-    const cudaLaunchConfig_t config = configuration<128>(1, splits, nullptr, attributes);
-    TRIT_CUDA(cudaOccupancyMaxActiveClusters(&room.clusters[splits], ternary_wgmma<128>, &config));
+    const cudaLaunchConfig_t config = configuration<128, false>(1, splits, nullptr, attributes);
+    TRIT_CUDA(
+        cudaOccupancyMaxActiveClusters(&room.clusters[splits], ternary_wgmma<128, false>, &config));
   }
   return room;
 }
 
 void multiply_wgmma(StreamHandle stream, const Product& product, const Cut& cut) {
+  if (product.bf16) return launch<128, true>(stream, product, 1);
   switch (cut.tokens) {
     case 16:
-      return launch<16>(stream, product, cut.splits);
+      return launch<16, false>(stream, product, cut.splits);
     case 32:
-      return launch<32>(stream, product, cut.splits);
+      return launch<32, false>(stream, product, cut.splits);
     case 48:
-      return launch<48>(stream, product, cut.splits);
+      return launch<48, false>(stream, product, cut.splits);
     case 64:
-      return launch<64>(stream, product, cut.splits);
+      return launch<64, false>(stream, product, cut.splits);
     case 80:
-      return launch<80>(stream, product, cut.splits);
+      return launch<80, false>(stream, product, cut.splits);
     case 96:
-      return launch<96>(stream, product, cut.splits);
+      return launch<96, false>(stream, product, cut.splits);
     case 112:
-      return launch<112>(stream, product, cut.splits);
+      return launch<112, false>(stream, product, cut.splits);
     default:
-      return launch<128>(stream, product, cut.splits);
+      return launch<128, false>(stream, product, cut.splits);
   }
 }
 

@@ -185,7 +185,8 @@ TEST(CudaLinearLarge, EqualsTheScalarKernelsBitForBit) {
   if (devices().empty()) GTEST_SKIP() << "no NVIDIA device";
   expect_as_scalar(
       [](StreamHandle stream, const large::Product& p) {
-        ternary_linear_large(stream, p.layer, p.x, p.T, p.epilogue, p.y, p.y_stride, {});
+        ternary_linear_large(stream, p.layer, p.x, p.T, p.epilogue, static_cast<float*>(p.y),
+                             p.y_stride, {});
       },
       "as chosen");
 }
@@ -215,7 +216,8 @@ TEST(CudaLinearLarge, ReplaysInAGraph) {
   std::vector<Graph> graphs;
   const Way replayed = [&](StreamHandle stream, const large::Product& p) {
     const Graph& graph = graphs.emplace_back(stream, [&](StreamHandle s) {
-      ternary_linear_large(s, p.layer, p.x, p.T, p.epilogue, p.y, p.y_stride, {});
+      ternary_linear_large(s, p.layer, p.x, p.T, p.epilogue, static_cast<float*>(p.y), p.y_stride,
+                           {});
     });
     fill(p.y, 0xFF, p.T * p.y_stride * 4, stream);
     graph.launch(stream);
