@@ -4,9 +4,11 @@ PROMPT ?= Once upon a time
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 300
 JOBS   := $(shell nproc)
+# A tree that is built for its tests alone, where there is no device to run them: one kind of device is enough.
+DEVICES = $(if $(wildcard build/$*/CMakeCache.txt),,$(shell nvidia-smi -L >/dev/null 2>&1 || echo -DTRIT_CUDA_ARCHITECTURES=90a-real))
 RUN    = build/release/trit run $(MODEL) "$(PROMPT)" --repetition-penalty 1.1
 
-.PHONY: help packages test-packages build run test format asan tsan fuzz install clean
+.PHONY: help packages test-packages build run test format asan tsan fuzz install clean devices
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -49,6 +51,10 @@ install: packages build-release  ## program, library and headers to PREFIX (/usr
 clean:  ## remove build/
 	rm -rf build
 
+devices: packages  ## compile the kernels for all kinds of NVIDIA devices
+	@cmake --preset release -B build/devices -DTRIT_CUDA_ARCHITECTURES='80-real;89-real;90a-real;100-real' --log-level=WARNING >/dev/null
+	cmake --build build/devices --target trit_kernels
+
 build-%:
-	@cmake --preset $* --log-level=WARNING >/dev/null
+	@cmake --preset $* $(DEVICES) --log-level=WARNING >/dev/null
 	cmake --build --preset $*
